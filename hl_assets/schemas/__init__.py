@@ -1,0 +1,22 @@
+"""Table contracts: one module per subject, all of them listed in `TABLES`.
+
+Belongs here: what every table means, its columns, key and limits. Does not belong here: SQL, Dagster, I/O.
+"""
+
+from hl_assets.schemas.contract import TableContract
+from hl_assets.schemas.grades import AI_GRADES
+from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
+from hl_assets.schemas.metrics import WALLET_METRICS
+from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
+from hl_assets.schemas.scores import WALLET_SCORES
+
+TABLES: tuple[TableContract, ...] = (
+    LEADERBOARD_SNAPSHOTS,
+    LEADERBOARD_ROWS,
+    PORTFOLIO_FETCHES,
+    PORTFOLIO_POINTS,
+    WALLET_METRICS,
+    AI_GRADES,
+    WALLET_SCORES,
+)
+"""Every contract, in the order data flows."""

@@ -1,0 +1,246 @@
+"""Every setting of the platform, typed, with its environment variable, default and meaning.
+
+Belongs here: reading the environment and `.env`. Does not belong here: using a setting; everything else takes explicit
+arguments. `.env.example` is generated from this module (`python -m hl_assets.settings`) and tested equal to it.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Source = Literal["sandbox", "recorded", "live"]
+SOURCE_ORIGINS: dict[Source, str] = {"sandbox": "simulated", "recorded": "recorded", "live": "live"}
+"""The `origin` that rows taken from each source carry."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def setting(name: str, default: Any, meaning: str, **limits: Any) -> Any:
+    """Declare one setting: its environment variable, default and meaning."""
+    return Field(default, validation_alias=AliasChoices(name), description=meaning, **limits)
+
+
+class Settings(BaseSettings):
+    """The platform's settings; environment variables win over `.env`, `.env` over the defaults."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    # Where data comes from and goes to
+    source: Source = setting(
+        "HL_ASSETS_SOURCE",
+        "sandbox",
+        "Exchange to read: sandbox (a simulated population), recorded (a panel file) or live. "
+        "Each source has a ClickHouse database of its own, so simulated rows never meet live ones.",
+    )
+    home: Path = setting(
+        "HL_ASSETS_HOME", Path(".hl_assets"), "Folder of everything the platform keeps on this machine."
+    )
+    recording: Path | None = setting(
+        "HL_ASSETS_RECORDING", None, "Panel file (CSV or CSV.gz) the recorded source replays."
+    )
+    clock: datetime | None = setting(
+        "HL_ASSETS_CLOCK",
+        None,
+        "Freezes the clock at this ISO instant, for a sandbox or recording replayed at a past moment. Refused for live.",
+    )
+    start_date: date = setting("HL_ASSETS_START_DATE", date(2026, 1, 1), "First daily partition.")
+
+    # The exchange
+    info_url: str = setting(
+        "HYPERLIQUID_INFO_URL",
+        "https://api.hyperliquid.xyz",
+        "Host of POST /info (portfolio), without the path.",
+    )
+    stats_url: str = setting(
+        "HYPERLIQUID_STATS_URL",
+        "https://stats-data.hyperliquid.xyz/Mainnet",
+        "Prefix of GET /leaderboard, the network's path segment included.",
+    )
+    weight_per_minute: int = setting(
+        "HYPERLIQUID_WEIGHT_PER_MINUTE",
+        1200,
+        "Request weight allowed per minute and IP; a portfolio costs 20.",
+        ge=20,
+    )
+    concurrency: int = setting(
+        "HYPERLIQUID_CONCURRENCY", 8, "Portfolio requests in flight at once.", ge=1, le=64
+    )
+    max_attempts: int = setting(
+        "HYPERLIQUID_MAX_ATTEMPTS",
+        5,
+        "Attempts per request, the first included, for what can heal.",
+        ge=1,
+        le=20,
+    )
+    backoff_seconds: float = setting(
+        "HYPERLIQUID_BACKOFF_SECONDS", 1.0, "First pause before a retry; doubles, with jitter.", gt=0
+    )
+    info_timeout_seconds: float = setting(
+        "HYPERLIQUID_INFO_TIMEOUT_SECONDS", 30.0, "Timeout of one portfolio request.", gt=0
+    )
+    leaderboard_timeout_seconds: float = setting(
+        "HYPERLIQUID_LEADERBOARD_TIMEOUT_SECONDS",
+        300.0,
+        "Timeout of the leaderboard (40 MB and growing).",
+        gt=0,
+    )
+    fetch_deadline_seconds: float = setting(
+        "HYPERLIQUID_FETCH_DEADLINE_SECONDS",
+        540.0,
+        "Portfolios not fetched this long after the step began are recorded as failed, so a slow exchange cannot "
+        "swallow the next slots.",
+        gt=0,
+    )
+
+    # Whom to fetch
+    top_n: int = setting(
+        "TOP_N_WALLETS", 100, "How many wallets of the leaderboard to fetch each slot.", ge=1, le=50_000
+    )
+    top_window: Literal["day", "week", "month", "all_time"] = setting(
+        "TOP_N_WINDOW", "month", "Leaderboard window the wallets are picked by: day, week, month or all_time."
+    )
+    top_measure: Literal["pnl", "roi", "volume", "account_value"] = setting(
+        "TOP_N_MEASURE",
+        "pnl",
+        "Leaderboard measure the wallets are picked by: pnl, roi, volume or account_value.",
+    )
+
+    # Definitions
+    funding_floor_usd: float = setting(
+        "FUNDING_FLOOR_USD",
+        10.0,
+        "Account value (USD) below which a curve has not begun and a step has no base.",
+        gt=0,
+    )
+
+    # Judging a slot
+    min_coverage: Share = setting(
+        "MIN_COVERAGE",
+        0.9,
+        "Share of wanted wallets fetched, and of fetched wallets scored, below which a check warns.",
+    )
+    max_row_count_drift: Share = setting(
+        "MAX_ROW_COUNT_DRIFT",
+        0.2,
+        "Relative change of a table's rows against its previous slot above which a check warns.",
+    )
+    freshness_warn_minutes: int = setting(
+        "FRESHNESS_WARN_MINUTES", 20, "Age of the newest slot at which a check warns.", ge=1
+    )
+    freshness_fail_minutes: int = setting(
+        "FRESHNESS_FAIL_MINUTES", 30, "Age of the newest slot at which a check fails.", ge=1
+    )
+
+    # The warehouse
+    clickhouse_url: SecretStr | None = setting(
+        "CLICKHOUSE_URL",
+        None,
+        "ClickHouse server, e.g. https://user:password@host:8443/database. Unset: the embedded ClickHouse under "
+        "HL_ASSETS_HOME.",
+    )
+    clickhouse_database: str | None = setting(
+        "CLICKHOUSE_DATABASE",
+        None,
+        "Database; unset: the URL's, else hl_assets for live and hl_assets_<source> otherwise.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+    )
+    embedded_idle_seconds: int = setting(
+        "EMBEDDED_IDLE_SECONDS",
+        900,
+        "The embedded ClickHouse stops after this long without a request; 0: never.",
+        ge=0,
+    )
+
+    # The sandbox
+    sandbox_port: int = setting(
+        "SANDBOX_PORT", 8455, "Port of the sandbox that `hl-assets dev` starts.", ge=1, le=65535
+    )
+    sandbox_wallets: int = setting(
+        "SANDBOX_WALLETS", 2_000, "Wallets of the simulated population.", ge=100, le=50_000
+    )
+    sandbox_seed: int = setting("SANDBOX_SEED", 7, "Seed of the simulated population.", ge=0)
+    sandbox_weight_per_minute: int = setting(
+        "SANDBOX_WEIGHT_PER_MINUTE",
+        120_000,
+        "Weight per minute that the sandbox enforces and the client keeps when one command starts both. "
+        "The exchange's own 1,200 makes 100 wallets take a minute.",
+        ge=20,
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.clock is not None and self.clock.tzinfo is None:
+            raise ValueError(
+                f"HL_ASSETS_CLOCK={self.clock.isoformat()} has no time zone; write e.g. 2026-05-31T00:00:00Z"
+            )
+        if self.clock is not None and self.source == "live":
+            raise ValueError(
+                "HL_ASSETS_CLOCK is set, but the live exchange cannot be asked about another moment; unset it"
+            )
+        if self.freshness_fail_minutes < self.freshness_warn_minutes:
+            raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
+        return self
+
+    @cached_property
+    def database(self) -> str | None:
+        """Database to use, or None where the URL names it."""
+        if self.clickhouse_database:
+            return self.clickhouse_database
+        if self.clickhouse_url is not None and self._url_names_database:
+            return None
+        return "hl_assets" if self.source == "live" else f"hl_assets_{self.source}"
+
+    @property
+    def _url_names_database(self) -> bool:
+        url = self.clickhouse_url.get_secret_value() if self.clickhouse_url else ""
+        return bool(url.partition("://")[2].partition("?")[0].partition("/")[2].strip("/"))
+
+    @property
+    def origin(self) -> str:
+        """The `origin` of rows taken from the configured source."""
+        return SOURCE_ORIGINS[self.source]
+
+    def now(self) -> datetime:
+        """The present moment, UTC: the frozen clock where one is set."""
+        return self.clock.astimezone(UTC) if self.clock is not None else datetime.now(UTC)
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting with its meaning and default, commented out."""
+    head = "# Every setting of hl_assets with its default. Copy to .env and uncomment what you change.\n"
+    return head + "\n".join(_env_lines())
+
+
+def _env_lines() -> Iterator[str]:
+    for field in Settings.model_fields.values():
+        yield f"\n# {field.description}\n#{environment_name(field)}={_default_text(field)}"
+    yield ""
+
+
+def environment_name(field: FieldInfo) -> str:
+    """Environment variable of a settings field."""
+    alias = field.validation_alias
+    if not isinstance(alias, AliasChoices):
+        raise TypeError(f"setting without an environment variable: {field!r}")
+    return str(alias.choices[0])
+
+
+def _default_text(field: FieldInfo) -> str:
+    return "" if field.default is None else str(field.default)
+
+
+if __name__ == "__main__":
+    Path(".env.example").write_text(env_example(), encoding="utf-8")
