@@ -35,7 +35,6 @@ class Settings(BaseSettings):
         extra="ignore",
         env_ignore_empty=True,
         frozen=True,
-        populate_by_name=True,
     )
 
     # Where data comes from and goes to
@@ -55,6 +54,14 @@ class Settings(BaseSettings):
         "HL_ASSETS_CLOCK",
         None,
         "Freezes the clock at this ISO instant, for a sandbox or recording replayed at a past moment. Refused for live.",
+    )
+    dagster_home: Path | None = setting(
+        "DAGSTER_HOME", None, "Dagster's instance folder; unset: a folder per source under HL_ASSETS_HOME."
+    )
+    schedules_on: bool = setting(
+        "HL_ASSETS_SCHEDULES_ON",
+        False,
+        "Whether schedules run without being switched on in the UI; `hl-assets dev` sets it.",
     )
     start_date: date = setting("HL_ASSETS_START_DATE", date(2026, 1, 1), "First daily partition.")
 
@@ -179,6 +186,17 @@ class Settings(BaseSettings):
         "The exchange's own 1,200 makes 100 wallets take a minute.",
         ge=20,
     )
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the environment and `.env`; `values`, by field name, win over both.
+
+        Fields are populated by their environment variable only: by field name too, `home` would be read from HOME.
+
+        Raises:
+            pydantic.ValidationError: A value is not allowed; the error names the environment variable.
+        """
+        return cls(**{environment_name(cls.model_fields[name]): value for name, value in values.items()})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,0 +1,67 @@
+"""Schedules: a tick every 10 minutes, the freshness watch between ticks.
+
+Belongs here: when jobs run and with which slot. Does not belong here: what they do.
+"""
+
+from collections.abc import Callable
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+
+from hl_assets.jobs import freshness_job, tick_job
+from hl_assets.partitions import SLOT_TAG, partition_key
+from hl_assets.slots import slot_of, slot_text
+
+UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+]
+
+
+def tick_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """The schedule that requests one tick per slot, unless one is still running.
+
+    Dagster evaluates only the newest tick after a pause, and that is right: the present cannot be taken for the past,
+    so a missed slot stays missing.
+    """
+
+    @dg.schedule(
+        name="every_slot",
+        cron_schedule="*/10 * * * *",
+        execution_timezone="UTC",
+        job=tick_job,
+        default_status=status,
+        description="One tick per 10-minute slot (UTC); skipped while a tick is unfinished.",
+    )
+    def every_slot(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        slot = slot_of(context.scheduled_execution_time)
+        unfinished = context.instance.get_run_records(
+            RunsFilter(job_name=tick_job.name, statuses=UNFINISHED), limit=1
+        )
+        if unfinished:
+            return dg.SkipReason(
+                f"tick {unfinished[0].dagster_run.run_id} is still {unfinished[0].dagster_run.status.value}; "
+                f"slot {slot_text(slot)} stays missing"
+            )
+        return dg.RunRequest(
+            run_key=slot_text(slot), partition_key=partition_key(slot), tags={SLOT_TAG: slot_text(slot)}
+        )
+
+    return every_slot
+
+
+def freshness_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """The schedule of the freshness watch, halfway between ticks."""
+    return dg.ScheduleDefinition(
+        name="watch_freshness",
+        cron_schedule="5-59/10 * * * *",
+        execution_timezone="UTC",
+        job=freshness_job,
+        default_status=status,
+    )
+
+
+SCHEDULES: tuple[Callable[[dg.DefaultScheduleStatus], dg.ScheduleDefinition], ...] = (tick_schedule, freshness_schedule)
+"""Every schedule's maker."""

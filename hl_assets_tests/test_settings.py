@@ -1,0 +1,86 @@
+"""Settings: defaults, refusals, and `.env.example` telling the same story."""
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from hl_assets.settings import Settings, env_example, environment_name
+from hl_assets_tests.conftest import REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)  # no .env of the developer's
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(environment_name(field), raising=False)
+
+
+def test_env_example_is_generated_from_the_settings() -> None:
+    assert (REPOSITORY / ".env.example").read_text(encoding="utf-8") == env_example(), "run `make docs`"
+
+
+def test_env_example_uncommented_gives_the_defaults(tmp_path) -> None:
+    lines = env_example().splitlines()
+    text = "\n".join(
+        line[1:] if line.startswith("#") and "=" in line and line[1].isupper() else line for line in lines
+    )
+    (tmp_path / "all.env").write_text(text, encoding="utf-8")
+    assert Settings(_env_file=tmp_path / "all.env").model_dump() == Settings().model_dump()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOP_N_WALLETS", "0"),
+        ("TOP_N_WALLETS", "many"),
+        ("TOP_N_WINDOW", "year"),
+        ("MIN_COVERAGE", "1.5"),
+        ("CLICKHOUSE_DATABASE", "a; DROP DATABASE b"),
+        ("HL_ASSETS_CLOCK", "2026-05-31T00:00:00"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_the_live_exchange_has_no_frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HL_ASSETS_SOURCE", "live")
+    monkeypatch.setenv("HL_ASSETS_CLOCK", "2026-05-31T00:00:00Z")
+    with pytest.raises(ValidationError, match="live exchange"):
+        Settings()
+
+
+def test_the_frozen_clock_is_the_present() -> None:
+    noon = datetime(2026, 5, 31, 12, tzinfo=UTC)
+    assert Settings.load(clock=noon).now() == noon
+
+
+def test_only_the_documented_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    documented = {environment_name(field) for field in Settings.model_fields.values()}
+    for name in {field.upper() for field in Settings.model_fields} - documented:
+        monkeypatch.setenv(name, "elsewhere")  # HOME, SOURCE, CLOCK, ... belong to others
+    assert str(Settings().home) == ".hl_assets"
+
+
+@pytest.mark.parametrize(
+    ("options", "database"),
+    [
+        ({}, "hl_assets_sandbox"),
+        ({"source": "live"}, "hl_assets"),
+        ({"source": "recorded"}, "hl_assets_recorded"),
+        ({"clickhouse_url": "http://host:8123/mine"}, None),
+        ({"clickhouse_url": "http://host:8123"}, "hl_assets_sandbox"),
+        ({"clickhouse_url": "http://host:8123/mine", "clickhouse_database": "other"}, "other"),
+    ],
+)
+def test_each_source_has_a_database_of_its_own(options: dict, database: str | None) -> None:
+    assert Settings.load(**options).database == database
+
+
+def test_the_password_of_the_url_is_never_shown() -> None:
+    settings = Settings.load(clickhouse_url="http://user:hunter2@host:8123/db")
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings.model_dump())
