@@ -3,8 +3,6 @@
 Belongs here: when jobs run and with which slot. Does not belong here: what they do.
 """
 
-from collections.abc import Callable
-
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
@@ -61,7 +59,3 @@ def freshness_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinitio
         job=freshness_job,
         default_status=status,
     )
-
-
-SCHEDULES: tuple[Callable[[dg.DefaultScheduleStatus], dg.ScheduleDefinition], ...] = (tick_schedule, freshness_schedule)
-"""Every schedule's maker."""

@@ -6,7 +6,6 @@ arguments. `.env.example` is generated from this module (`python -m hl_assets.se
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -208,23 +207,23 @@ class Settings(BaseSettings):
             raise ValueError(
                 "HL_ASSETS_CLOCK is set, but the live exchange cannot be asked about another moment; unset it"
             )
+        if self.clickhouse_database and self._url_database not in {"", self.clickhouse_database}:
+            raise ValueError("CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them")
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
 
-    @cached_property
-    def database(self) -> str | None:
-        """Database to use, or None where the URL names it."""
+    @property
+    def database(self) -> str:
+        """Database of the configured source; a database that CLICKHOUSE_URL names goes before it."""
         if self.clickhouse_database:
             return self.clickhouse_database
-        if self.clickhouse_url is not None and self._url_names_database:
-            return None
         return "hl_assets" if self.source == "live" else f"hl_assets_{self.source}"
 
     @property
-    def _url_names_database(self) -> bool:
+    def _url_database(self) -> str:
         url = self.clickhouse_url.get_secret_value() if self.clickhouse_url else ""
-        return bool(url.partition("://")[2].partition("?")[0].partition("/")[2].strip("/"))
+        return url.partition("://")[2].partition("?")[0].partition("/")[2].strip("/")
 
     @property
     def origin(self) -> str:

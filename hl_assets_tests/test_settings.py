@@ -71,13 +71,17 @@ def test_only_the_documented_variables_are_read(monkeypatch: pytest.MonkeyPatch)
         ({}, "hl_assets_sandbox"),
         ({"source": "live"}, "hl_assets"),
         ({"source": "recorded"}, "hl_assets_recorded"),
-        ({"clickhouse_url": "http://host:8123/mine"}, None),
         ({"clickhouse_url": "http://host:8123"}, "hl_assets_sandbox"),
-        ({"clickhouse_url": "http://host:8123/mine", "clickhouse_database": "other"}, "other"),
+        ({"clickhouse_url": "http://host:8123", "clickhouse_database": "other"}, "other"),
     ],
 )
-def test_each_source_has_a_database_of_its_own(options: dict, database: str | None) -> None:
+def test_each_source_has_a_database_of_its_own(options: dict, database: str) -> None:
     assert Settings.load(**options).database == database
+
+
+def test_two_databases_are_one_too_many() -> None:
+    with pytest.raises(ValidationError, match="keep one of them"):
+        Settings.load(clickhouse_url="http://host:8123/mine", clickhouse_database="other")
 
 
 def test_the_password_of_the_url_is_never_shown() -> None:

@@ -37,11 +37,11 @@ class AiGrades(pa.DataFrameModel):
     as_of: Slot = slot_column()
     wallet: str = wallet_column()
     status: str = column(
-        "graded, or insufficient_data: too few points or too short a span to judge",
+        "graded; insufficient_data: too little to judge, nobody was asked; failed: asked, no valid answer",
         clickhouse="LowCardinality(String)",
         isin=["graded", "insufficient_data", "failed"],
     )
-    readiness_reasons: object = column("Why the data are insufficient", clickhouse="Array(String)")
+    status_reasons: object = column("Why the wallet is not graded", clickhouse="Array(String)")
     grade_source: str = column(
         "llm, cache, rules or failed", clickhouse="LowCardinality(String)", isin=list(GRADE_SOURCES)
     )
@@ -65,6 +65,7 @@ class AiGrades(pa.DataFrameModel):
     calmar_ratio_score: float = _score_column("calmar_ratio")
     avg_drawdown_score: float = _score_column("avg_drawdown")
     recovery_factor_score: float = _score_column("recovery_factor")
+    edge_rules: object = column("Rules of code that changed the grader's answer", clickhouse="Array(String)")
     input_hash: str = column(
         "SHA-256 of the canonical, bucketed input", clickhouse="String", str_matches=r"^[0-9a-f]{64}$"
     )

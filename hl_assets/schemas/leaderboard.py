@@ -24,6 +24,7 @@ class LeaderboardSnapshots(pa.DataFrameModel):
 
     as_of: Slot = slot_column()
     observed_at: Instant = instant_column("When the response arrived")
+    last_modified: Instant = instant_column("The response's Last-Modified header", nullable=True)
     body_sha256: str = column(
         "SHA-256 of the response body", clickhouse="String", str_matches=r"^[0-9a-f]{64}$"
     )

@@ -1,7 +1,14 @@
-"""Contract of wallet metrics: the risk and return figures of a wallet as of a slot, with the reasons of their nulls."""
+"""Contract of wallet metrics: the risk and return figures of a wallet as of a slot, with the reasons of their nulls.
 
+Names, units and meanings of the figures come from `hl_assets.metrics.catalog`; limits and storage are said here.
+"""
+
+from typing import Any
+
+import pandas as pd
 import pandera.pandas as pa
 
+from hl_assets.metrics.catalog import METRICS
 from hl_assets.schemas.contract import (
     Instant,
     Slot,
@@ -15,6 +22,23 @@ from hl_assets.schemas.contract import (
     wallet_column,
 )
 from hl_assets.schemas.portfolio import SCOPES
+
+_CATALOG = {metric.name: metric for metric in METRICS}
+
+
+def _figure(name: str, **checks: Any) -> Any:
+    """A float of the catalogue."""
+    return float_column(_CATALOG[name].description, unit=_CATALOG[name].unit, nullable=True, **checks)
+
+
+def _count(name: str) -> Any:
+    """A count of the catalogue."""
+    return count_column(_CATALOG[name].description)
+
+
+def _instant(name: str) -> Any:
+    """An instant of the catalogue, stored as an instant instead of milliseconds."""
+    return instant_column(_CATALOG[name].description, nullable=True)
 
 
 class WalletMetrics(pa.DataFrameModel):
@@ -30,71 +54,42 @@ class WalletMetrics(pa.DataFrameModel):
         clickhouse="LowCardinality(String)",
         isin=list(SCOPES),
     )
-    max_drawdown: float = float_column(
-        "Largest fall of the index from its running maximum; <= 0; a lower bound where points are far apart",
-        unit="fraction",
-        nullable=True,
-        ge=-1,
-        le=0,
+    max_drawdown: float = _figure("max_drawdown", ge=-1, le=0)
+    roi: float = _figure("roi", ge=-1)
+    cagr: float = _figure("cagr", ge=-1)
+    calmar_ratio: float = _figure("calmar_ratio")
+    avg_drawdown: float = _figure("avg_drawdown", ge=-1, le=0)
+    recovery_factor: float = _figure("recovery_factor")
+    cagr_short: float = _figure("cagr_short", ge=-1)
+    recovery_usd: float = _figure("recovery_usd")
+    total_pnl: float = _figure("total_pnl")
+    net_flow: float = _figure("net_flow")
+    gross_flow: float = _figure("gross_flow", ge=0)
+    n_flows: int = _count("n_flows")
+    account_value: float = _figure("account_value")
+    roi_account_value: float = _figure("roi_account_value")
+    max_drawdown_account_value: float = _figure("max_drawdown_account_value", le=0)
+    data_points: int = _count("data_points")
+    data_span_days: float = _figure("data_span_days", ge=0)
+    performance_span_days: float = _figure("performance_span_days", ge=0)
+    avg_interval_hours: float = _figure("avg_interval_hours", ge=0)
+    interval_cv_percent: float = _figure("interval_cv_percent", ge=0)
+    is_uniform: pd.BooleanDtype = column(
+        _CATALOG["is_uniform"].description, clickhouse="Nullable(Bool)", nullable=True
     )
-    roi: float = float_column("Index at the end minus 1", unit="fraction", nullable=True, ge=-1)
-    cagr: float = float_column(
-        "Index at the end to the power 1/years, minus 1", unit="fraction/year", nullable=True, ge=-1
-    )
-    calmar_ratio: float = float_column("cagr / |max_drawdown|", unit="ratio", nullable=True)
-    avg_drawdown: float = float_column(
-        "Mean of the lows of all drawdown episodes, the open one included; <= 0",
-        unit="fraction",
-        nullable=True,
-        ge=-1,
-        le=0,
-    )
-    recovery_factor: float = float_column("roi / |max_drawdown|, signed", unit="ratio", nullable=True)
-    cagr_short: float = float_column(
-        "CAGR of a span under 90 days: shown, never ranked", unit="fraction/year", nullable=True, ge=-1
-    )
-    recovery_usd: float = float_column(
-        "Net PnL / largest fall of cumulative PnL, signed", unit="ratio", nullable=True
-    )
-    total_pnl: float = float_column("PnL from the first to the last point", unit="USD", nullable=True)
-    account_value: float = float_column("Account value at the last point", unit="USD", nullable=True)
-    net_flow: float = float_column("Deposits minus withdrawals", unit="USD", nullable=True)
-    gross_flow: float = float_column("Deposits plus withdrawals", unit="USD", nullable=True, ge=0)
-    n_flows: int = count_column("Steps with a deposit or withdrawal")
-    n_epochs: int = count_column(
-        "Times the account was funded from nothing; above 1: it was wiped out or emptied"
-    )
-    roi_account_value: float = float_column(
-        "Raw twin of roi: change of account value over its start, deposits included",
-        unit="fraction",
-        nullable=True,
-    )
-    max_drawdown_account_value: float = float_column(
-        "Raw twin of max_drawdown: largest fall of account value, withdrawals included",
-        unit="fraction",
-        nullable=True,
-    )
-    data_points: int = count_column("Points of the curve")
-    data_span_days: float = float_column("From the first to the last point", unit="days", nullable=True, ge=0)
-    avg_interval_hours: float = float_column(
-        "Mean interval between points", unit="hours", nullable=True, ge=0
-    )
-    interval_cv_percent: float = float_column(
-        "Coefficient of variation of the intervals", unit="percent", nullable=True, ge=0
-    )
-    is_uniform: bool = column("Whether that coefficient is below 5 %", clickhouse="Bool")
-    largest_gap_hours: float = float_column(
-        "Longest interval between points", unit="hours", nullable=True, ge=0
-    )
-    share_flow_dominated: float = float_column(
-        "Share of steps whose flow is at least half of their base", unit="fraction", nullable=True, ge=0, le=1
-    )
-    share_clipped: float = float_column(
-        "Share of steps whose return was clipped", unit="fraction", nullable=True, ge=0, le=1
-    )
-    first_ts: Instant = instant_column("First point of the curve", nullable=True)
-    last_ts: Instant = instant_column("Last point of the curve", nullable=True)
-    null_reasons: object = column("Metric -> why it is null", clickhouse="Map(String, String)")
+    largest_gap_hours: float = _figure("largest_gap_hours", ge=0)
+    share_flow_dominated: float = _figure("share_flow_dominated", ge=0, le=1)
+    share_clipped: float = _figure("share_clipped", ge=0, le=1)
+    share_no_base: float = _figure("share_no_base", ge=0, le=1)
+    n_epochs: int = _count("n_epochs")
+    n_wipeouts: int = _count("n_wipeouts")
+    n_drawdowns: int = _count("n_drawdowns")
+    n_unknown_returns: int = _count("n_unknown_returns")
+    n_contradictions: int = _count("n_contradictions")
+    first_ts: Instant = _instant("first_ts_ms")
+    last_ts: Instant = _instant("last_ts_ms")
+    performance_start: Instant = _instant("performance_start_ms")
+    null_reasons: object = column("Figure -> why it is null", clickhouse="Map(String, String)")
     flags: object = column(
         "What a reader should know: annualised_short, untested, ...", clickhouse="Array(String)"
     )

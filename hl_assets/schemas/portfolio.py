@@ -45,8 +45,8 @@ class PortfolioFetches(pa.DataFrameModel):
     error: str = column("What failed and what to do", clickhouse="Nullable(String)", nullable=True)
     attempts: int = count_column("Requests made, retries included")
     weight: int = count_column("Request weight spent", unit="weight")
-    latency_seconds: float = float_column(
-        "From the first request to the answer, waiting included", unit="s", ge=0
+    elapsed_seconds: float = float_column(
+        "The whole fetch: waiting for the budget and retries included", unit="s", ge=0
     )
     observed_at: Instant = instant_column("When the answer arrived or the last attempt failed")
     n_points: int = count_column("Points of both scopes after stitching")

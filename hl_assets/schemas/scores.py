@@ -47,10 +47,18 @@ class WalletScores(pa.DataFrameModel):
         "Dense rank, 1 is best; null if not eligible", unit="rank", ge=1
     )
     weighted_score: float = float_column(
-        "Weighted mean of the discrete scores", unit="points", nullable=True, ge=20, le=100
+        "Weighted mean of the six discrete scores; a null metric counts as the lowest score",
+        unit="points",
+        nullable=True,
+        ge=20,
+        le=100,
     )
     percentile_mean: float = float_column(
-        "Weighted mean of the percentiles; breaks ties", unit="fraction", nullable=True, ge=0, le=1
+        "Weighted mean of the six percentiles, a null one counted as 0; breaks ties",
+        unit="fraction",
+        nullable=True,
+        ge=0,
+        le=1,
     )
     is_eligible: bool = column("Whether the wallet is ranked", clickhouse="Bool")
     ineligible_reason: str = column(
@@ -71,7 +79,7 @@ class WalletScores(pa.DataFrameModel):
     n_metrics_scored: int = count_column("Metrics of the six that the score rests on")
     missing_metrics: object = column("Metrics without a score", clickhouse="Array(String)")
     score_source: str = column(
-        "Whose discrete scores were used: grader (AI) or rules",
+        "Whose discrete scores were used: grader (a model's valid grade) or rules; null if not ranked",
         clickhouse="LowCardinality(Nullable(String))",
         nullable=True,
     )

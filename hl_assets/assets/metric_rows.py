@@ -1,0 +1,99 @@
+"""The metric table of the domain as rows of `wallet_metrics`, and back.
+
+Belongs here: the correspondence between the two, loss-free in both directions. Does not belong here: computing metrics.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hl_assets.equity.flags import flag_names
+from hl_assets.equity.ragged import FloatArray
+from hl_assets.equity.returns import ReturnRules
+from hl_assets.metrics.catalog import METRICS, MetricDefinition
+from hl_assets.metrics.flags import MetricFlag
+from hl_assets.metrics.nulls import NullReason
+from hl_assets.metrics.wallet_metrics import MetricTable
+from hl_assets.schemas.metrics import WALLET_METRICS
+
+_INSTANT_COLUMNS = {
+    "first_ts_ms": "first_ts",
+    "last_ts_ms": "last_ts",
+    "performance_start_ms": "performance_start",
+}
+_REASONS = {reason.label: int(reason) for reason in NullReason}
+_FLAGS = {flag_names(flag)[0]: int(flag) for flag in MetricFlag}
+
+
+def metric_rows(table: MetricTable, *, slot: datetime, scope: str, origin: str) -> pd.DataFrame:
+    """Rows of `wallet_metrics` for the metrics of a slot."""
+    columns: dict[str, Any] = {
+        "as_of": pd.Series([slot] * len(table), dtype="datetime64[s, UTC]"),
+        "wallet": list(table.wallets),
+        "scope": scope,
+        "null_reasons": pd.Series(table.null_reasons(), dtype=object),
+        "flags": pd.Series([list(names) for names in table.flag_names()], dtype=object),
+        "formula_version": table.formula_version,
+        "origin": origin,
+    }
+    for metric in METRICS:
+        columns[column_of(metric)] = _stored(metric, table.values[metric.name])
+    return WALLET_METRICS.conform(pd.DataFrame(columns, index=range(len(table))))
+
+
+def metric_table(rows: pd.DataFrame, rules: ReturnRules) -> MetricTable:
+    """The metric table that `metric_rows` stored.
+
+    Args:
+        rows: Rows of `wallet_metrics` of one slot, in any order; at most one formula version.
+        rules: Thresholds the metrics were computed with.
+
+    Raises:
+        ValueError: The rows mix formula versions: their figures are not comparable.
+    """
+    versions = sorted(set(rows["formula_version"]))
+    if len(versions) > 1:
+        raise ValueError(
+            f"wallet_metrics of one slot mixes formula versions {versions}: derive the slot again"
+        )
+    null_reasons = list(rows["null_reasons"])
+    return MetricTable(
+        wallets=tuple(rows["wallet"]),
+        values={metric.name: _loaded(metric, rows[column_of(metric)]) for metric in METRICS},
+        reasons={
+            metric.name: np.array(
+                [_REASONS[why.get(metric.name, "present")] for why in null_reasons], dtype=np.uint8
+            )
+            for metric in METRICS
+        },
+        flags=np.array([sum(_FLAGS[name] for name in names) for names in rows["flags"]], dtype=np.uint32),
+        formula_version=versions[0] if versions else "",
+        rules=rules,
+    )
+
+
+def column_of(metric: MetricDefinition) -> str:
+    """Column of `wallet_metrics` that holds a figure of the catalogue."""
+    return _INSTANT_COLUMNS.get(metric.name, metric.name)
+
+
+def _stored(metric: MetricDefinition, values: FloatArray) -> "pd.Series[Any]":
+    series: pd.Series[Any] = pd.Series(values)
+    if metric.kind == "count":
+        return series.astype("int64")
+    if metric.kind == "bool":
+        return series.astype("Float64").astype("boolean")
+    if metric.kind == "instant_ms":
+        return pd.Series(pd.to_datetime(series.astype("Int64"), unit="ms", utc=True)).astype(
+            "datetime64[ms, UTC]"
+        )
+    return series
+
+
+def _loaded(metric: MetricDefinition, column: "pd.Series[Any]") -> FloatArray:
+    if metric.kind == "instant_ms":
+        milliseconds = column.astype("datetime64[ms, UTC]").astype("int64").astype("float64")
+        return np.asarray(milliseconds.where(column.notna()), dtype=np.float64)
+    return np.asarray(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)

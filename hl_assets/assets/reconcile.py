@@ -1,0 +1,119 @@
+"""Deriving a table slot by slot from what is published upstream.
+
+Belongs here: deciding which slots of a day are stale, deriving and judging each, publishing the good ones. Does not
+belong here: what a slot's rows are (each asset's `derive`), Dagster events (`assets.derived`).
+
+A slot is stale when it was never derived, or was derived from other versions of its upstream slots than
+are published now; so a missed or repaired slot heals on the next run of its day. The newest slot is always derived
+again, which makes a run's checks a verdict on it. Newest first: the present matters most when a run is cut short.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+
+from hl_assets.assets.verdict import Verdict, judge
+from hl_assets.checks.results import Coverage
+from hl_assets.resources.warehouse import WarehouseSession
+from hl_assets.schemas.contract import TableContract
+from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.manifest import Publication, underived_slots
+
+Sources = Mapping[str, Mapping[datetime, Publication]]
+"""Upstream table -> its published slices by slot."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What deriving one slot gave.
+
+    Attributes:
+        frame: Rows of the target table.
+        coverage: How many of the wallets made it.
+        metadata: Facts worth showing beside the materialisation.
+    """
+
+    frame: pd.DataFrame
+    coverage: Coverage
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How one table comes from others.
+
+    Attributes:
+        target: The derived table.
+        upstream: The tables it is derived from; a slot is derivable when all of them have it.
+        derive: Rows of one slot, read from the warehouse.
+    """
+
+    target: TableContract
+    upstream: tuple[TableContract, ...]
+    derive: Callable[[Warehouse, datetime], Derived]
+
+
+@dataclass(frozen=True)
+class SlotOutcome:
+    """What became of one slot."""
+
+    slot: datetime
+    derived: Derived
+    verdict: Verdict
+    seconds: float
+
+
+class NothingUpstreamError(Exception):
+    """No slot of the day has everything upstream."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(table)
+        self.table = table
+
+
+def reconcile_day(
+    session: WarehouseSession, derivation: Derivation, day: date, *, full_refresh: bool
+) -> list[SlotOutcome]:
+    """Derive the stale slots of a day and publish those that keep their contract.
+
+    Slots that an upstream table no longer has are withdrawn, so no stale row survives a shrunken day.
+
+    Returns:
+        One outcome per slot worked on, newest first; at least one.
+
+    Raises:
+        NothingUpstreamError: There is no slot to derive from.
+    """
+    manifest, target = session.manifest, derivation.target
+    sources = {table.name: manifest.committed_on(table, day) for table in derivation.upstream}
+    derivable = set.intersection(*(set(slots) for slots in sources.values()))
+    if not derivable:
+        raise NothingUpstreamError(
+            next((name for name, slots in sources.items() if not slots), " and ".join(sources))
+        )
+    published = manifest.committed_on(target, day)
+    lost = sorted(set(published) - derivable)
+    if lost:
+        session.publisher.withdraw(target, lost, session.provenance(published[lost[0]].origin))
+    stale = derivable if full_refresh else {*underived_slots(sources, published), max(derivable)}
+    return [_settle(session, derivation, slot, sources) for slot in sorted(stale, reverse=True)]
+
+
+def _settle(
+    session: WarehouseSession, derivation: Derivation, slot: datetime, sources: Sources
+) -> SlotOutcome:
+    """Derive and judge one slot; publish it if it may be written."""
+    started = time.perf_counter()
+    derived = derivation.derive(session.store, slot)
+    verdict = judge([(derivation.target, derived.frame)])
+    if verdict.publishable:
+        inputs = {name: published[slot].version for name, published in sources.items()}
+        origin = sources[derivation.upstream[0].name][slot].origin
+        session.publisher.replace_slice(
+            derivation.target, slot, derived.frame, session.provenance(origin, inputs)
+        )
+    return SlotOutcome(slot, derived, verdict, time.perf_counter() - started)

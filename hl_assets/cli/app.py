@@ -1,0 +1,230 @@
+"""The `hl-assets` command and its subcommands' options.
+
+Belongs here: what can be typed, help with examples, and how known errors read. Does not belong here: the work; each
+command's module is imported when it runs, so that `--help` is quick.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from hl_assets import __version__
+
+app = typer.Typer(
+    name="hl-assets",
+    help="Score Hyperliquid traders on deposit-proof equity curves, point in time, with Dagster and ClickHouse.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+warehouse_app = typer.Typer(help="Start, stop and inspect the embedded ClickHouse.", no_args_is_help=True)
+app.add_typer(warehouse_app, name="warehouse")
+
+
+class SourceName(StrEnum):
+    """Values of `--source`."""
+
+    SANDBOX = "sandbox"
+    RECORDED = "recorded"
+    LIVE = "live"
+
+
+class OutputFormat(StrEnum):
+    """Values of `--format`."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+SourceOption = Annotated[
+    SourceName | None,
+    typer.Option("--source", help="Exchange whose data to use [default: HL_ASSETS_SOURCE, else sandbox]."),
+]
+
+
+@app.command(
+    epilog="Examples: `hl-assets run`, `hl-assets run --source live --top-n 200`, "
+    "`hl-assets run --source recorded --recording panel.csv.gz --as-of 2026-05-31`"
+)
+def run(
+    source: SourceOption = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help="Slot to materialise, e.g. 2026-05-31 or 2026-05-31T12:10:00Z [default: the current one]."
+        ),
+    ] = None,
+    top_n: Annotated[
+        int | None, typer.Option(help="Wallets to fetch and rank [default: TOP_N_WALLETS, else 100].")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of the ranking to print.", min=1)] = 20,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Dagster's log.")] = False,
+) -> None:
+    """Materialise one slot through Dagster and print the ranked traders."""
+    from hl_assets.cli.run import run_slot  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_slot(_values(source=source, recording=recording, top_n=top_n), as_of, rows, verbose=verbose)
+    )
+
+
+@app.command(epilog="Examples: `hl-assets top`, `hl-assets top --rows 50 --as-of 2026-05-31T12:00:00Z`")
+def top(
+    rows: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20,
+    as_of: Annotated[
+        str | None, typer.Option(help="Newest slot at or before this instant [default: the newest].")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Print the ranking that is stored, without fetching anything."""
+    from hl_assets.cli.show import show_top  # noqa: PLC0415
+
+    show_top(_values(source=source), rows, as_of)
+
+
+@app.command(epilog="Example: `hl-assets wallet 0x31ca8395cf837de08b24da3f660e77761dfb974b`")
+def wallet(
+    address: Annotated[str, typer.Argument(help="The wallet's address.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="Newest slot at or before this instant [default: the newest].")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Print what is known about one wallet: score, metrics with their meaning, grade, and its index drawn."""
+    from hl_assets.cli.show import show_wallet  # noqa: PLC0415
+
+    show_wallet(_values(source=source), address, as_of)
+
+
+@app.command(epilog='Example: `hl-assets query "SELECT count() FROM wallet_scores" --format json`')
+def query(
+    sql: Annotated[str, typer.Argument(help="A ClickHouse query; tables are described in docs/tables.md.")],
+    output: Annotated[
+        OutputFormat, typer.Option("--format", help="How to print the rows.")
+    ] = OutputFormat.TABLE,
+    source: SourceOption = None,
+) -> None:
+    """Run one SQL query against the warehouse."""
+    from hl_assets.cli.show import show_query  # noqa: PLC0415
+
+    show_query(_values(source=source), sql, output.value)
+
+
+@app.command(
+    epilog="Examples: `hl-assets sandbox`, `hl-assets sandbox --recording panel.csv.gz --clock 2026-05-31`"
+)
+def sandbox(
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1, 0 for a free one [default: SANDBOX_PORT].")
+    ] = None,
+    wallets: Annotated[
+        int | None, typer.Option(help="Simulated wallets, 100 to 50,000 [default: SANDBOX_WALLETS].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the population [default: SANDBOX_SEED].")] = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="Replay this panel file instead of a simulated population.")
+    ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(
+            help="`real`, an instant to stand still at, or INSTANT@SPEED to run from it "
+            "[default: real; for a recording, its newest sample]."
+        ),
+    ] = None,
+    weight_per_minute: Annotated[
+        int, typer.Option(help="Request weight enforced per minute.", min=20)
+    ] = 1200,
+) -> None:
+    """Serve a local exchange with Hyperliquid's endpoints, shapes and limits, until Ctrl-C."""
+    from hl_assets.cli.sandbox import serve_sandbox  # noqa: PLC0415
+
+    values = _values(sandbox_wallets=wallets, sandbox_seed=seed, recording=recording)
+    serve_sandbox(values, port, clock, weight_per_minute)
+
+
+@app.command(epilog="Examples: `hl-assets dev`, `hl-assets dev --source live --port 3001`")
+def dev(
+    source: SourceOption = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+    ] = None,
+    top_n: Annotated[
+        int | None, typer.Option(help="Wallets to fetch each slot [default: TOP_N_WALLETS, else 100].")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of Dagster's UI on 127.0.0.1.", min=1, max=65535)] = 3000,
+) -> None:
+    """Run everything: embedded ClickHouse, local exchange (unless live), Dagster's UI and daemon with schedules on."""
+    from hl_assets.cli.dev import run_dev  # noqa: PLC0415
+
+    raise typer.Exit(run_dev(_values(source=source, recording=recording, top_n=top_n), port))
+
+
+@warehouse_app.command("start")
+def warehouse_start() -> None:
+    """Start the embedded ClickHouse, if it does not run yet, and print its address."""
+    from hl_assets.cli.embedded import start  # noqa: PLC0415
+
+    start()
+
+
+@warehouse_app.command("stop")
+def warehouse_stop() -> None:
+    """Stop the embedded ClickHouse cleanly."""
+    from hl_assets.cli.embedded import stop  # noqa: PLC0415
+
+    stop()
+
+
+@warehouse_app.command("status")
+def warehouse_status() -> None:
+    """Say whether the embedded ClickHouse runs, where its data are and how large they are."""
+    from hl_assets.cli.embedded import status  # noqa: PLC0415
+
+    status()
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    sys.stdout.write(f"hl_assets {__version__}\n")
+
+
+def _values(**options: object) -> dict[str, object]:
+    """The options that were given, as settings by field name."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()}
+
+
+def main() -> None:
+    """Run the command line; known errors end it with one readable message and status 2."""
+    from hl_assets.cli.errors import CommandError, known_errors  # noqa: PLC0415
+
+    try:
+        app()
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        ]
+        _fail("a setting is not allowed:\n  " + "\n  ".join(lines))
+    except Exception as error:
+        if not isinstance(error, (CommandError, *known_errors())):
+            raise
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(
+        f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+    )
+    raise SystemExit(2)

@@ -1,0 +1,20 @@
+"""Errors that a person at a terminal meets, as one message instead of a traceback.
+
+Belongs here: the command line's own error and the list of typed errors that carry their own advice. Everything else is
+a bug and keeps its traceback.
+"""
+
+
+class CommandError(Exception):
+    """A command that cannot be carried out; the message says why and what to do."""
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """The typed errors of the platform whose messages are written for people."""
+    from hl_assets.exchange.addresses import InvalidAddressError  # noqa: PLC0415
+    from hl_assets.exchange.errors import ExchangeError  # noqa: PLC0415
+    from hl_assets.exchange.sandbox.errors import SandboxError  # noqa: PLC0415
+    from hl_assets.slots import SlotError  # noqa: PLC0415
+    from hl_assets.warehouse.errors import WarehouseError  # noqa: PLC0415
+
+    return (InvalidAddressError, ExchangeError, SandboxError, SlotError, WarehouseError)

@@ -1,0 +1,46 @@
+"""`hl-assets sandbox`: the local exchange in the foreground.
+
+Belongs here: settings to a sandbox configuration, and what is said when it listens. Does not belong here: the exchange
+(`hl_assets.exchange.sandbox`).
+"""
+
+import sys
+
+from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, run_sandbox
+from hl_assets.settings import Settings
+
+READY_PREFIX = "Local exchange: "
+"""Start of the first line printed, before the address; whoever starts it as a process waits for that line."""
+
+
+def serve_sandbox(
+    values: dict[str, object], port: int | None, clock: str | None, weight_per_minute: int
+) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    settings = Settings.load(**values)
+    config = SandboxConfig(
+        recording=settings.recording,
+        wallets=settings.sandbox_wallets,
+        seed=settings.sandbox_seed,
+        clock=None if clock is None else ClockSetting.parse(clock),
+        weight_limit=weight_per_minute,
+    )
+
+    def announce(url: str) -> None:
+        lines = [
+            f"{READY_PREFIX}{url}",
+            f"  serves    {_what(settings)}, {weight_per_minute:,} weight a minute",
+            f"  use it    HYPERLIQUID_INFO_URL={url} HYPERLIQUID_STATS_URL={url}/Mainnet",
+            f"  control   {url}/sandbox/clock, /sandbox/faults, /sandbox/stats, /sandbox/truth",
+            "  stop      Ctrl-C",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    run_sandbox(config, port=settings.sandbox_port if port is None else port, on_ready=announce)
+
+
+def _what(settings: Settings) -> str:
+    if settings.recording is not None:
+        return f"the recording {settings.recording}"
+    return f"{settings.sandbox_wallets:,} simulated wallets, seed {settings.sandbox_seed}"

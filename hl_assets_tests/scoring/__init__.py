@@ -1,0 +1,1 @@
+"""Tests of `hl_assets.scoring`."""
