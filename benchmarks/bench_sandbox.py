@@ -7,6 +7,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 
@@ -27,7 +28,7 @@ def portfolio_milliseconds(client: httpx.Client, url: str, wallets: list[str]) -
     def ask(wallet: str) -> None:
         client.post(url, json={"type": "portfolio", "user": wallet}).raise_for_status()
 
-    return sorted(1000 * seconds(lambda wallet=wallet: ask(wallet)) for wallet in wallets)
+    return sorted(1000 * seconds(partial(ask, wallet)) for wallet in wallets)
 
 
 def main() -> None:

@@ -2,9 +2,11 @@
 
 Belongs here: turning the platform's typed errors into `dg.Failure`. Does not belong here: the errors themselves.
 
-Every failure is retried in exactly one place. Requests to the exchange: in its client, attempt by attempt. Warehouse
-outages: here, by the step's retry policy. Everything else (rejected requests, changed payloads, broken contracts,
-bugs) cannot heal by repetition and fails at once; run retries in `dagster.yaml` cover only processes that died.
+Each kind of failure has its own patience, and no two multiply. A request to the exchange is repeated by its client and
+then is final. A statement to ClickHouse is repeated by the connection within seconds; a warehouse that stays away
+longer fails the step, and only that is repeated here, by the step's retry policy. Everything else (rejected requests,
+changed payloads, broken contracts, bugs) cannot heal by repetition and fails at once; run retries in `dagster.yaml`
+cover only processes that died.
 """
 
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from hl_assets.exchange.errors import ExchangeError
+from hl_assets.exchange.rate_limit import RateLimitStateError
 from hl_assets.warehouse.errors import WarehouseError, WarehouseUnavailableError
 
 RETRY_WAREHOUSE = dg.RetryPolicy(
@@ -34,7 +37,7 @@ def classified_failures() -> Iterator[None]:
         raise
     except WarehouseUnavailableError as error:
         raise dg.Failure(description=str(error), allow_retries=True) from error
-    except (ExchangeError, WarehouseError) as error:
+    except (ExchangeError, RateLimitStateError, WarehouseError) as error:
         raise dg.Failure(
             description=str(error), metadata={"error": type(error).__name__}, allow_retries=False
         ) from error

@@ -4,7 +4,7 @@ Belongs here: reading the environment and `.env`. Does not belong here: using a 
 arguments. `.env.example` is generated from this module (`python -m hl_assets.settings`) and tested equal to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -208,7 +208,9 @@ class Settings(BaseSettings):
                 "HL_ASSETS_CLOCK is set, but the live exchange cannot be asked about another moment; unset it"
             )
         if self.clickhouse_database and self._url_database not in {"", self.clickhouse_database}:
-            raise ValueError("CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them")
+            raise ValueError(
+                "CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them"
+            )
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
@@ -253,6 +255,19 @@ def environment_name(field: FieldInfo) -> str:
     if not isinstance(alias, AliasChoices):
         raise TypeError(f"setting without an environment variable: {field!r}")
     return str(alias.choices[0])
+
+
+def environment_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Environment variables that give a child process these settings, by field name."""
+    return {environment_name(Settings.model_fields[name]): _text(value) for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _default_text(field: FieldInfo) -> str:

@@ -1,9 +1,15 @@
 """Fixtures every test package shares. What one package needs alone lives in that package's conftest."""
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from hl_assets.warehouse.config import WarehouseConfig
+from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.embedded.process import ensure_running, stop
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -15,3 +21,21 @@ def recorded_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"recorded exchange data not found at {folder}; set HL_ASSETS_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Data folder of an embedded ClickHouse that runs for the whole session."""
+    home = tmp_path_factory.mktemp("clickhouse")
+    ensure_running(home)
+    yield home
+    stop(home)
+
+
+@pytest.fixture
+def warehouse(embedded_server: Path) -> Iterator[Warehouse]:
+    """A warehouse in a database of its own, empty and without tables."""
+    config = WarehouseConfig(home=embedded_server, database=f"test_{uuid.uuid4().hex[:12]}")
+    with Warehouse(config) as opened:
+        yield opened
+        opened.drop_database()

@@ -16,6 +16,7 @@ import pandas as pd
 from hl_assets.assets.describe import PREVIEW_ROWS, definition_metadata, slot_metadata
 from hl_assets.assets.verdict import blocking_results, judge, refusal
 from hl_assets.assets.window import RunWindow, nothing_stored, run_window
+from hl_assets.checks.freshness import freshness_policy
 from hl_assets.checks.results import check_specs, drift_result, non_empty_result
 from hl_assets.exchange.payloads import Leaderboard, LeaderboardWindow
 from hl_assets.exchange.responses import LeaderboardResponse
@@ -49,6 +50,7 @@ WINDOWS: dict[LeaderboardWindow, str] = {
     pool="hyperliquid_api",
     partitions_def=daily,
     retry_policy=RETRY_WAREHOUSE,
+    freshness_policy=freshness_policy(Settings()),
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
     check_specs=check_specs("leaderboard", partitions_def=daily, coverage=False),
     metadata=definition_metadata(LEADERBOARD_ROWS),

@@ -16,6 +16,7 @@ from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.metric_rows import metric_table
 from hl_assets.assets.reconcile import Derivation, Derived
+from hl_assets.checks.freshness import freshness_policy
 from hl_assets.checks.results import Coverage, check_specs
 from hl_assets.equity.ragged import BoolArray, FloatArray
 from hl_assets.equity.returns import ReturnRules
@@ -49,6 +50,7 @@ _GRADE_SCORES = [f"{name}_score" for name in SCORED_METRICS]
     pool="clickhouse_write",
     partitions_def=daily,
     retry_policy=RETRY_WAREHOUSE,
+    freshness_policy=freshness_policy(Settings()),
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
     check_specs=check_specs("wallet_scores", partitions_def=daily, coverage=True),
     metadata=definition_metadata(WALLET_SCORES),

@@ -100,10 +100,11 @@ def wallet(
     ] = None,
     source: SourceOption = None,
 ) -> None:
-    """Print what is known about one wallet: score, metrics with their meaning, grade, and its index drawn."""
-    from hl_assets.cli.show import show_wallet  # noqa: PLC0415
+    """Print what is known about one wallet: rank, metrics with their meaning, the reasons of nulls, and its grade."""
+    from hl_assets.cli.console import make_console  # noqa: PLC0415
+    from hl_assets.cli.wallet import show_wallet  # noqa: PLC0415
 
-    show_wallet(_values(source=source), address, as_of)
+    show_wallet(_values(source=source), address, as_of, make_console())
 
 
 @app.command(epilog='Example: `hl-assets query "SELECT count() FROM wallet_scores" --format json`')

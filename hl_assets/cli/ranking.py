@@ -3,10 +3,14 @@
 Belongs here: the ranking's query and its rendering. Does not belong here: computing anything that is shown.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -38,51 +42,78 @@ def read_ranking(store: Warehouse, slot: datetime, limit: int) -> pd.DataFrame:
     return store.read_frame(_RANKING_SQL, {"slot": slot, "limit": limit})
 
 
-def ranking_table(frame: pd.DataFrame, slot: datetime, source: str) -> Table:
-    """A terminal table of a ranking."""
+@dataclass(frozen=True)
+class _Column:
+    """One column of the ranking.
+
+    Attributes:
+        heading: Its heading.
+        width: Cells it needs.
+        cell: A row's text.
+        keep: Columns with a lower number go first when the terminal is narrow.
+        justify: Side its text is on.
+    """
+
+    heading: str
+    width: int
+    cell: Callable[[Any], str | Text]
+    keep: int
+    justify: JustifyMethod = "right"
+
+
+_COLUMNS = (
+    _Column("#", 4, lambda row: _count(row["calculated_rank"]), 99),
+    _Column("wallet", 42, lambda row: str(row["wallet"]), 98, "left"),
+    _Column("name", NAME_WIDTH, lambda row: printable_name(row["display_name"]), 2, "left"),
+    _Column("score", 5, lambda row: _number(row["weighted_score"], ".1f"), 97),
+    _Column("ROI", 11, lambda row: percent(row["roi"]), 96),
+    _Column("max DD", 8, lambda row: percent(row["max_drawdown"]), 95),
+    _Column("CAGR", 11, lambda row: percent(row["cagr"]), 6),
+    _Column("Calmar", 8, lambda row: _number(row["calmar_ratio"], ",.2f"), 5),
+    _Column("avg DD", 8, lambda row: percent(row["avg_drawdown"]), 3),
+    _Column("recovery", 8, lambda row: _number(row["recovery_factor"], ",.2f"), 4),
+    _Column("PnL USD", 13, lambda row: _number(row["total_pnl"], ",.0f"), 7),
+    _Column("days", 5, lambda row: _number(row["data_span_days"], ".0f"), 8),
+    _Column(
+        "style", 20, lambda row: "" if pd.isna(row["trading_style"]) else str(row["trading_style"]), 1, "left"
+    ),
+)
+_GAP = 2
+"""Cells between columns."""
+
+
+def ranking_table(frame: pd.DataFrame, slot: datetime, source: str, width: int) -> Table:
+    """A terminal table of a ranking, with as many columns as fit.
+
+    Args:
+        frame: Rows of `read_ranking`.
+        slot: Their slot.
+        source: Source they are from, for the title.
+        width: Cells of the terminal.
+    """
+    columns = fitting_columns(width)
     table = Table(
-        title=f"Traders as of {slot_text(slot)} ({source})", title_justify="left", header_style="bold"
+        title=f"Traders as of {slot_text(slot)} ({source})",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
-    for heading, justify in _COLUMNS:
-        table.add_column(heading, justify=justify, no_wrap=True)
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify, no_wrap=True)
     for row in frame.to_dict("records"):
-        table.add_row(*_cells(row))
+        table.add_row(*(column.cell(row) for column in columns))
+    if len(columns) < len(_COLUMNS):
+        hidden = ", ".join(column.heading for column in _COLUMNS if column not in columns)
+        table.caption, table.caption_justify = f"A wider terminal also shows {hidden}.", "left"
     return table
 
 
-_COLUMNS: tuple[tuple[str, Any], ...] = (
-    ("#", "right"),
-    ("wallet", "left"),
-    ("name", "left"),
-    ("score", "right"),
-    ("ROI", "right"),
-    ("max DD", "right"),
-    ("CAGR", "right"),
-    ("Calmar", "right"),
-    ("avg DD", "right"),
-    ("recovery", "right"),
-    ("PnL USD", "right"),
-    ("days", "right"),
-    ("style", "left"),
-)
-
-
-def _cells(row: dict[Any, Any]) -> tuple[str | Text, ...]:
-    return (
-        _count(row["calculated_rank"]),
-        str(row["wallet"]),
-        printable_name(row["display_name"]),
-        _number(row["weighted_score"], ".1f"),
-        percent(row["roi"]),
-        percent(row["max_drawdown"]),
-        percent(row["cagr"]),
-        _number(row["calmar_ratio"], ".2f"),
-        percent(row["avg_drawdown"]),
-        _number(row["recovery_factor"], ".2f"),
-        _number(row["total_pnl"], ",.0f"),
-        _number(row["data_span_days"], ".0f"),
-        "" if pd.isna(row["trading_style"]) else str(row["trading_style"]),
-    )
+def fitting_columns(width: int) -> list[_Column]:
+    """The most important columns that fit side by side, in their order."""
+    columns = list(_COLUMNS)
+    while len(columns) > 1 and sum(column.width + _GAP for column in columns) > width:
+        columns.remove(min(columns, key=lambda column: column.keep))
+    return columns
 
 
 def printable_name(name: object) -> Text:

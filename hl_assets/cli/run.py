@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hl_assets.cli import local_exchange
+from hl_assets.cli.console import make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
 from hl_assets.progress import Progress as Announcement
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
     from dagster._core.execution.plan.objects import StepFailureData
 
-console = Console()
+console = make_console()
 
 LIVE_HINT = "for the live exchange: hl-assets run --source live"
 
@@ -92,10 +92,10 @@ def _execute(settings: Settings, slot: datetime, *, verbose: bool) -> _Outcome:
     from dagster import DagsterInstance  # noqa: PLC0415 - takes seconds; other commands do without
 
     from hl_assets.definitions import build_defs  # noqa: PLC0415
+    from hl_assets.jobs import console_log  # noqa: PLC0415
     from hl_assets.partitions import SLOT_TAG, partition_key  # noqa: PLC0415
     from hl_assets.resources.warehouse import warehouse_config  # noqa: PLC0415
 
-    level = "INFO" if verbose else "CRITICAL"
     job = build_defs(settings).resolve_job_def("tick")
     with DagsterInstance.from_config(str(prepare_dagster_home(settings))) as instance, _progress_bar():
         started = time.perf_counter()
@@ -103,7 +103,8 @@ def _execute(settings: Settings, slot: datetime, *, verbose: bool) -> _Outcome:
             instance=instance,
             partition_key=partition_key(slot),
             tags={SLOT_TAG: slot_text(slot)},
-            run_config={"loggers": {"console": {"config": {"log_level": level}}}},
+            # What failed is printed at the end; the log is for those who ask for it.
+            run_config=console_log("INFO" if verbose else "CRITICAL"),
             raise_on_error=False,
         )
         seconds = time.perf_counter() - started
@@ -143,7 +144,9 @@ def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: flo
     if outcome.result.success:
         with Warehouse(outcome.warehouse) as store:
             console.print(
-                ranking_table(read_ranking(store, outcome.slot, rows), outcome.slot, settings.source)
+                ranking_table(
+                    read_ranking(store, outcome.slot, rows), outcome.slot, settings.source, console.width
+                )
             )
     console.print(_steps_table(outcome))
     for line in _troubles(outcome.result):

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hl_assets.cli.console import make_console
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.ranking import ranking_table, read_ranking
 from hl_assets.resources.warehouse import warehouse_config
@@ -27,7 +27,7 @@ from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.errors import WarehouseQueryError
 from hl_assets.warehouse.manifest import Manifest
 
-console = Console()
+console = make_console()
 
 
 def show_top(values: dict[str, object], rows: int, as_of: str | None) -> None:
@@ -35,7 +35,7 @@ def show_top(values: dict[str, object], rows: int, as_of: str | None) -> None:
     settings = Settings.load(**values)
     with stored(settings) as store:
         slot = newest_slot(store, settings, as_of)
-        console.print(ranking_table(read_ranking(store, slot, rows), slot, settings.source))
+        console.print(ranking_table(read_ranking(store, slot, rows), slot, settings.source, console.width))
 
 
 def show_query(values: dict[str, object], sql: str, output: str) -> None:

@@ -109,7 +109,7 @@ def _hidden_risks(item: GradeInput) -> tuple[str, ...]:
         risks.append(f"Growth of {format_metric('cagr', metrics.cagr)} a year is not sustainable.")
     if quality.data_span_days is not None and quality.data_span_days < _CAGR_SPAN_DAYS:
         risks.append(f"Short record: {quality.data_span_days:.1f} days.")
-    if quality.share_flow_dominated:
+    if quality.share_flow_dominated is not None and quality.share_flow_dominated > _FEW_FLOWS:
         share = quality.share_flow_dominated * 100
         risks.append(
             f"Deposits or withdrawals dominate {share:.1f} % of the steps: returns there are estimates."

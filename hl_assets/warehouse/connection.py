@@ -359,7 +359,7 @@ class Warehouse:
         """Run a repeatable call, again if it failed in a way that heals."""
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._config.attempts),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=5),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=5) + tenacity.wait_random(0, 0.1),
             retry=tenacity.retry_if_exception_type(WarehouseUnavailableError),
             before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
             reraise=True,

@@ -316,7 +316,7 @@ class Publisher:
 def _retrying(error: type[Exception]) -> tenacity.Retrying:
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(_ATTEMPTS),
-        wait=tenacity.wait_exponential_jitter(initial=0.1, max=5),
+        wait=tenacity.wait_exponential(multiplier=0.1, max=5) + tenacity.wait_random(0, 0.1),
         retry=tenacity.retry_if_exception_type(error),
         before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
         reraise=True,

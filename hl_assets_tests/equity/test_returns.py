@@ -57,6 +57,15 @@ class TestOneStep:
             pytest.param([100, 110.99], [0, 10], 0.1, 0, 100, StepFlag(0), id="flow under 1 USD is noise"),
             pytest.param([100, 111], [0, 10], 10 / 101, 1, 101, StepFlag.FLOW, id="flow of 1 USD counts"),
             pytest.param([5e6, 5e6 + 4.9], [0, 0], 0, 0, 5e6, StepFlag(0), id="noise grows with the account"),
+            pytest.param(
+                [5e6, 100],
+                [0, -4_999_904],
+                -4_999_904 / 5e6,
+                0,
+                5e6,
+                StepFlag(0),
+                id="noise of the larger account value",
+            ),
             pytest.param([20, 5, 5.5], [0, -15, -14.5], 0, 0, 5, StepFlag.NO_BASE, id="base below the floor"),
             pytest.param(
                 [20, 5, 25],

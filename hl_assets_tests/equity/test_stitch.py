@@ -161,6 +161,19 @@ def test_a_real_zero_an_hour_before_the_next_point_of_a_shorter_window_is_no_syn
     assert points.account_value.tolist() == [100.0, 0.0, 50.0, 60.0]
 
 
+def test_only_the_repeated_synthetic_point_itself_is_dropped_from_shorter_windows():
+    born = [START_MS, START_MS + HOUR_MS]
+    emptied = [at(29)[0], at(29)[0] + HOUR_MS]
+    points = stitch_portfolio(
+        portfolio(
+            window("allTime", [*born, *at(30)], [0.0, 100.0, 60.0], [0.0, 0.0, 0.0]),
+            window("month", [*born, *at(30)], [0.0, 100.0, 60.0], [0.0, 0.0, 0.0]),
+            window("day", [*emptied, *at(30)], [0.0, 50.0, 60.0], [0.0, 0.0, 0.0]),
+        )
+    ).all
+    assert points.account_value.tolist() == [100.0, 0.0, 50.0, 60.0]
+
+
 def test_points_below_the_funding_floor_are_not_lost():
     points = stitch_portfolio(
         portfolio(window("allTime", at(0, 1, 2), [0.0, 3.0, 50.0], [0.0, 0.0, 0.0]))

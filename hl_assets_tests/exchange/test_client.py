@@ -118,6 +118,18 @@ async def test_a_compressed_body_is_unpacked() -> None:
             assert (await client.leaderboard()).body == BOARD
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_local_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with running(lambda _: Reply(PORTFOLIO)) as server:
+        async with client_of(server, max_attempts=1) as client:
+            assert (await client.portfolio(WALLET)).attempts == 1
+
+
 async def test_the_default_clock_is_utc_now() -> None:
     with running(lambda _: Reply(PORTFOLIO)) as server:
         async with HyperliquidClient(config(server)) as client:
@@ -288,14 +300,14 @@ async def test_a_changed_shape_is_asked_once_and_reported_with_path_and_value() 
 
 @pytest.mark.parametrize("compress", [False, True])
 async def test_a_body_over_the_limit_is_refused_while_it_arrives(compress: bool) -> None:
-    body = encoded(leaderboard_document(5000))
+    body = encoded(leaderboard_document(2000))
     reply = Reply(gzip.compress(body), headers={"content-encoding": "gzip"}) if compress else Reply(body)
     with running(lambda _: reply) as server:
         async with client_of(server, leaderboard_max_bytes=len(body) - 1) as client:
             with pytest.raises(ExchangeRejectedError) as caught:
                 await client.leaderboard()
         async with client_of(server, leaderboard_max_bytes=len(body)) as client:
-            assert len((await client.leaderboard()).leaderboard) == 5000
+            assert len((await client.leaderboard()).leaderboard) == 2000
     assert caught.value.kind == "too_large"
     assert server.count == 2
 
@@ -340,7 +352,10 @@ async def test_a_deadline_ends_a_fetch(endless: Reply) -> None:
                 await client.portfolio(WALLET)
             assert time.monotonic() - started < 0.6
     assert caught.value.kind == "deadline"
-    assert caught.value.attempts == server.count
+    assert caught.value.attempts - server.count in {
+        0,
+        1,
+    }  # the last one may have been given up before it arrived
     assert "within 0.2 s" in str(caught.value)
 
 

@@ -52,7 +52,7 @@ def spender(
 
 def test_two_processes_share_one_budget_as_the_server_sees_it(tmp_path: Path) -> None:
     """Never above the budget in any window at the server, and at least 95 % of it used."""
-    window, budget, each = 2.0, 400, 40
+    window, budget, each = 1.5, 400, 40
     body = encoded(portfolio_document())
     with running(lambda _: Reply(body)) as server:
         processes = [
@@ -65,11 +65,12 @@ def test_two_processes_share_one_budget_as_the_server_sees_it(tmp_path: Path) ->
     assert heaviest_window(arrivals, window) == budget
     spent = max(arrivals)[0] - min(arrivals)[0]
     fastest_allowed = (2 * each * 20 / budget - 1) * window
-    assert spent <= fastest_allowed / 0.95 + 0.05  # the constant is the processes' own start
+    # A quarter of a second is for waking up on a busy machine; with the real window of a minute it does not matter.
+    assert spent <= fastest_allowed / 0.95 + 0.25
 
 
 async def test_a_killed_process_neither_blocks_nor_robs_the_others(tmp_path: Path) -> None:
-    window, budget = 1.0, 100
+    window, budget = 0.6, 100
     body = encoded(portfolio_document())
     with running(lambda _: Reply(body)) as server:
         process = spender(server.url, tmp_path, weight=budget, window=window, first=1, count=1000)
@@ -78,10 +79,10 @@ async def test_a_killed_process_neither_blocks_nor_robs_the_others(tmp_path: Pat
         )  # a window is used up, it waits for the next
         process.kill()
         process.wait(10)
-    async with WeightBudget(budget, tmp_path, window_seconds=window) as mine:
+    async with WeightBudget(budget, tmp_path, window_seconds=window, slack_seconds=0) as mine:
         started = time.monotonic()
         await mine.acquire(budget)
-        assert time.monotonic() - started < 2 * (window + 1.0) + 0.5
+        assert time.monotonic() - started < 2 * window + 0.5
 
 
 async def test_no_window_exceeds_the_budget_with_mixed_weights(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ async def test_no_window_exceeds_the_budget_with_mixed_weights(tmp_path: Path) -
         WeightBudget(budget, tmp_path, window_seconds=window, slack_seconds=0) as one,
         WeightBudget(budget, tmp_path, window_seconds=window, slack_seconds=0) as two,
     ):
-        until = time.monotonic() + 2.5
+        until = time.monotonic() + 1.6
         await asyncio.gather(*(spend(limiter) for limiter in (one, two) for _ in range(6)))
     assert heaviest_window(events(grants), window) <= budget
 
@@ -142,12 +143,12 @@ async def test_processes_that_compete_get_equal_shares(tmp_path: Path) -> None:
 
     limiters = [WeightBudget(400, tmp_path, window_seconds=0.5, slack_seconds=0) for _ in counts]
     await limiters[0].acquire(400)  # an idle budget goes to whoever comes first; from here on they queue
-    until = time.monotonic() + 2.5
+    until = time.monotonic() + 1.6
     await asyncio.gather(*(compete(limiter, i) for i, limiter in enumerate(limiters) for _ in range(3)))
     for limiter in limiters:
         limiter.close()
-    assert sum(counts) >= 75
-    assert min(counts) >= 0.8 * max(counts), counts
+    assert sum(counts) >= 40
+    assert min(counts) >= 0.7 * max(counts), counts
 
 
 async def test_a_request_that_leaves_late_counts_from_when_it_left() -> None:

@@ -116,15 +116,16 @@ class TestDrawdowns:
         assert one.max_drawdown == pytest.approx(-0.5)
 
     def test_a_return_to_the_maximum_ends_an_episode_whatever_the_rounding(self):
+        lows = np.random.default_rng(3).uniform(0.3, 0.9, 50)
         values = [100.0]
-        for _ in range(50):
+        for low in lows:
             values += [
-                values[0] * 0.7,
-                values[0],
-            ]  # 0.7 has no exact double: the product misses 1.0 by rounding
+                100.0 * low,
+                100.0,
+            ]  # most of these have no exact double: the product misses 1.0 by rounding
         one = One(*without_flows(values))
         assert one.n_drawdowns == 50
-        assert one.avg_drawdown == pytest.approx(-0.3)
+        assert one.avg_drawdown == pytest.approx(np.mean(lows) - 1)
 
     def test_an_untested_wallet_has_zero_drawdown_and_no_ratio(self):
         one = One(*without_flows([100, 110, 120]), step_ms=100 * DAY_MS)
@@ -161,6 +162,10 @@ class TestDollars:
     def test_recovery_usd_is_signed_and_null_without_a_fall(self):
         assert One(*without_flows([100, 40, 70])).recovery_usd == pytest.approx(-0.5)
         assert One(*without_flows([100, 140, 170])).nulls["recovery_usd"] == "no_pnl_fall"
+
+    def test_rounding_of_pnl_is_no_fall(self):
+        one = One([1e6, 1e6, 1_000_010], [650_509.577425, 650_509.5774249999, 650_519.577425])
+        assert one.nulls["recovery_usd"] == "no_pnl_fall"
 
     @given(
         st.lists(st.tuples(st.floats(0, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=20),

@@ -12,6 +12,9 @@ from typing import Literal, Self
 
 from hl_assets.exchange.sandbox.errors import SandboxConfigError
 
+_FIRST_SECOND = -62_135_596_800
+_LAST_SECOND = 253_402_300_799
+
 ClockMode = Literal["real", "frozen", "running"]
 NanosecondClock = Callable[[], int]
 
@@ -38,8 +41,10 @@ def to_ms(moment: datetime) -> int:
 
 
 def iso(instant_ms: int) -> str:
-    """ISO 8601 in UTC with milliseconds, for people and control answers."""
+    """ISO 8601 in UTC with milliseconds, for people and control answers; the bare number beyond the years 1 to 9999."""
     seconds, rest = divmod(instant_ms, 1000)
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        return f"{instant_ms} ms"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{rest:03d}Z"
 
 

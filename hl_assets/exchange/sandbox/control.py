@@ -66,9 +66,11 @@ def _is_loopback(request: Request) -> bool:
     if request.client is None:
         return False
     try:
-        return ipaddress.ip_address(request.client.host).is_loopback
+        address = ipaddress.ip_address(request.client.host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 async def _get_clock(venue: Venue, request: Request) -> object:  # noqa: ARG001

@@ -103,10 +103,9 @@ class FaultRule:
         arguments = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
-        if not all(isinstance(wallet, str) for wallet in values.get("wallets", ())):  # type: ignore[attr-defined]
-            raise SandboxConfigError(
-                f"fault rule field wallets = {values['wallets']!r} is not a list of addresses"
-            )
+        wallets = arguments.get("wallets", ())
+        if isinstance(wallets, tuple) and not all(isinstance(wallet, str) for wallet in wallets):
+            raise SandboxConfigError(f"fault rule field wallets = {wallets!r} is not a list of addresses")
         try:
             return cls(**arguments)  # type: ignore[arg-type]
         except TypeError as error:

@@ -5,6 +5,7 @@
 a bulk body runs in a thread, so it does not keep other requests waiting. No number is computed here.
 """
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -30,6 +31,8 @@ _UNREADABLE = "Failed to deserialize the JSON body into the target type"
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _SUBJECTS = {"portfolio": "user", "vaultDetails": "vaultAddress"}
 
+logger = logging.getLogger(__name__)
+
 MakeBody = Callable[[int], bytes]
 
 
@@ -52,7 +55,9 @@ def create_app(config: SandboxConfig, source: Source | None = None) -> Starlette
         Route("/info", _info(venue), methods=["POST"]),
         *control_routes(venue),
     ]
-    app = Starlette(routes=routes, exception_handlers={InstantOutOfRangeError: _out_of_range})
+    app = Starlette(
+        routes=routes, exception_handlers={InstantOutOfRangeError: _out_of_range, Exception: _failed}
+    )
     app.state.venue = venue
     return app
 
@@ -137,3 +142,8 @@ def _headers(now_ms: int) -> dict[str, str]:
 
 async def _out_of_range(request: Request, error: Exception) -> Response:  # noqa: ARG001
     return Response(str(error), 503, media_type="text/plain")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    logger.error("the local exchange failed at %s %s", request.method, request.url.path, exc_info=error)
+    return Response("the local exchange itself failed; its log says why", 500, media_type="text/plain")

@@ -181,7 +181,7 @@ def draw_traits(seed: int, wallets: int, epoch_ms: int) -> Traits:
         refund_ms=refund,
         refund_size=_refund_sizes(dice, capital),
         spot_share=_spot_shares(dice, archetype),
-        baseline_fault=dice.uniform(Draw.BASELINE_FAULT) < 0.4,
+        baseline_fault=dice.uniform(Draw.BASELINE_FAULT) < 0.2,
         sample_delay_ms=whole(25 * HOUR_MS * dice.uniform(Draw.FIRST_SAMPLE) ** 3),
         phase_ms=MINUTE_MS * whole(np.floor(20 * dice.uniform(Draw.PHASE))),
         busy=np.zeros(keys.shape, dtype=np.bool_),

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hl_assets.exchange.sandbox.board import in_board_order, is_member, return_on_investment
@@ -20,6 +20,7 @@ def test_return_on_investment_is_the_exchanges_definition():
     assert return_on_investment(pnl, start, paid).tolist() == [0.1, -0.3, 264.12, 0.01]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1000)), unique_by=lambda row: row[1], max_size=30)
 )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hl_assets.exchange.sandbox.arrays import YEAR_MS
@@ -36,6 +36,7 @@ def test_increments_have_the_variance_of_their_length_and_are_uncorrelated(step:
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.07
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(HORIZON.origin_ms, HORIZON.end_ms - 1), min_size=1, max_size=20))
 def test_a_value_does_not_depend_on_what_else_is_asked(instants: list[int]):
     together = brownian(HORIZON, KEYS[:1], np.array(instants, dtype=np.int64))

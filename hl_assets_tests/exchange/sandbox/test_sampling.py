@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hl_assets.exchange.sandbox.randomness import Stream, stream_keys, wallet_keys
@@ -92,6 +92,7 @@ def test_a_busy_account_has_more_points_in_a_day():
     assert 40 <= sampler(busy=True).windows(EPOCH_MS)["day"].size <= 50
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), age=st.floats(0.01, 1_000), later=st.integers(0, 600 * DAY))
 def test_windows_share_their_samples_and_sit_on_the_grid(seed: int, age: float, later: int):
     grid, now = sampler(seed, age), EPOCH_MS + later
@@ -109,6 +110,7 @@ def test_windows_share_their_samples_and_sit_on_the_grid(seed: int, age: float, 
         assert np.isin(inside, np.append(windows["week"], first)).all()
 
 
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), later=st.integers(1, 30 * DAY))
 def test_every_window_shows_samples_that_a_day_window_once_showed(seed: int, later: int):
     grid = sampler(seed, age_days=300)

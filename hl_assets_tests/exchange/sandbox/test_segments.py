@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hl_assets.exchange.sandbox.randomness import Stream, wallet_keys
@@ -9,6 +9,7 @@ from hl_assets.exchange.sandbox.segments import latest_rows, renewals, row_keys,
 DAY = 86_400_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1000, 1000)), min_size=1, max_size=40))
 def test_running_sums_start_anew_at_each_owner(rows: list[tuple[int, int]]):
     rows.sort(key=lambda row: row[0])
@@ -17,6 +18,7 @@ def test_running_sums_start_anew_at_each_owner(rows: list[tuple[int, int]]):
     assert running_sums(values, owners).tolist() == expected
 
 
+@settings(deadline=None)
 @given(
     st.sets(st.tuples(st.integers(0, 3), st.integers(0, 50)), min_size=1, max_size=30),
     st.integers(0, 4),

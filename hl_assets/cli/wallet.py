@@ -1,0 +1,164 @@
+"""`hl-assets wallet`: everything that is stored about one wallet as of a slot.
+
+Belongs here: reading for and rendering of this command. Does not belong here: meanings of figures (they come from the
+contracts), computing anything.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hl_assets.cli.errors import CommandError
+from hl_assets.cli.ranking import percent, printable_name
+from hl_assets.cli.show import newest_slot, stored
+from hl_assets.exchange.addresses import normalize_address
+from hl_assets.metrics.catalog import METRICS, SCORED_METRICS
+from hl_assets.metrics.nulls import NullReason
+from hl_assets.schemas.contract import ColumnSpec
+from hl_assets.schemas.grades import AI_GRADES
+from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
+from hl_assets.schemas.metrics import WALLET_METRICS
+from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
+from hl_assets.schemas.scores import WALLET_SCORES
+from hl_assets.settings import Settings
+from hl_assets.slots import slot_text
+from hl_assets.warehouse.connection import Warehouse
+
+Row = dict[Any, Any]
+
+_REASONS = {reason.label: reason.meaning for reason in NullReason}
+_FIGURES = {metric.name for metric in METRICS}
+
+
+def show_wallet(values: dict[str, object], address: str, as_of: str | None, console: Console) -> None:
+    """Print what is known about one wallet.
+
+    Raises:
+        InvalidAddressError: The address is none.
+        CommandError: Nothing is stored about it at that slot.
+    """
+    settings = Settings.load(**values)
+    wallet = normalize_address(address)
+    with stored(settings) as store:
+        slot = newest_slot(store, settings, as_of)
+        fetch = _row(store.read_table(PORTFOLIO_FETCHES, as_of=slot, where={"wallet": wallet}))
+        board = _board_row(store, slot, wallet)
+        if fetch is None and board is None:
+            raise CommandError(
+                f"nothing is stored about {wallet} at {slot_text(slot)} (source {settings.source}): it was neither on the "
+                "board nor fetched. `hl-assets top` lists wallets; --as-of chooses another slot"
+            )
+        for line in _heading(wallet, slot, settings, board, fetch):
+            console.print(line, highlight=False, soft_wrap=True)
+        metrics = _row(store.read_table(WALLET_METRICS, as_of=slot, where={"wallet": wallet}))
+        scores = _row(store.read_table(WALLET_SCORES, as_of=slot, where={"wallet": wallet}))
+        grade = _row(store.read_table(AI_GRADES, as_of=slot, where={"wallet": wallet}))
+    if scores is not None:
+        console.print(_score_table(scores))
+    if metrics is not None:
+        console.print(_metric_table(metrics))
+    if grade is not None:
+        for line in _grade_lines(grade):
+            console.print(line, soft_wrap=True)
+
+
+def _row(frame: pd.DataFrame) -> Row | None:
+    return None if frame.empty else frame.iloc[0].to_dict()
+
+
+def _board_row(store: Warehouse, slot: datetime, wallet: str) -> Row | None:
+    snapshot = _row(store.read_table(LEADERBOARD_SNAPSHOTS, as_of=slot, columns=["board_as_of"]))
+    if snapshot is None:
+        return None
+    return _row(store.read_table(LEADERBOARD_ROWS, as_of=snapshot["board_as_of"], where={"wallet": wallet}))
+
+
+def _heading(
+    wallet: str, slot: datetime, settings: Settings, board: Row | None, fetch: Row | None
+) -> Iterator[Text]:
+    yield Text(f"{wallet} as of {slot_text(slot)} ({settings.source})", style="bold")
+    if board is None:
+        yield Text("not on the leaderboard at this slot")
+    else:
+        yield Text.assemble(
+            "name: ",
+            printable_name(board["display_name"]),
+            f"   account value: {board['account_value']:,.0f} USD",
+        )
+        windows = ", ".join(
+            f"{window.replace('_', ' ')} {board[f'{window}_pnl']:+,.0f} USD ({percent(board[f'{window}_roi'])})"
+            for window in ("day", "week", "month", "all_time")
+        )
+        yield Text(f"the exchange's own PnL and ROI: {windows}")
+    if fetch is None:
+        yield Text("its portfolio was not asked for at this slot (it is not among the top wallets)")
+    elif fetch["status"] == "ok":
+        odd = f"; {', '.join(fetch['flags'])}" if fetch["flags"] else ""
+        yield Text(f"portfolio: {fetch['n_points']} points, {fetch['n_new_points']} new{odd}")
+    else:
+        yield Text(
+            f"portfolio: {fetch['status']}: {fetch['error'] or 'the exchange knows none at this address'}"
+        )
+
+
+def _score_table(scores: Row) -> Table:
+    if scores["is_eligible"]:
+        source = "a model's grade" if scores["score_source"] == "grader" else "rules"
+        title = f"Rank {scores['calculated_rank']}, score {scores['weighted_score']:.1f} of 100 ({source})"
+    else:
+        title = f"Not ranked: {scores['ineligible_reason'].replace('_', ' ')}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("metric", "better than", "score"):
+        table.add_column(heading, justify="left" if heading == "metric" else "right")
+    for name in SCORED_METRICS:
+        score = scores[f"{name}_score"]
+        table.add_row(name, percent(scores[f"{name}_percentile"]), "-" if pd.isna(score) else f"{score:.0f}")
+    return table
+
+
+def _metric_table(metrics: Row) -> Table:
+    table = Table(title="Metrics", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("meaning")
+    for column in WALLET_METRICS.columns:
+        if column.name in _FIGURES or column.name in {"first_ts", "last_ts"}:
+            table.add_row(column.name, _value(column, metrics[column.name]), _meaning(column, metrics))
+    if metrics["flags"]:
+        table.add_row("flags", "", ", ".join(flag.replace("_", " ") for flag in metrics["flags"]))
+    return table
+
+
+def _value(column: ColumnSpec, value: Any) -> str:
+    if value is pd.NaT or pd.isna(value):
+        return "-"
+    if isinstance(value, datetime):
+        return slot_text(value)
+    if column.unit.startswith("fraction"):
+        return percent(value)
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value}"
+
+
+def _meaning(column: ColumnSpec, metrics: Row) -> str:
+    reason = metrics["null_reasons"].get(column.name)
+    return f"unknown: {_REASONS[reason]}" if reason else column.description
+
+
+def _grade_lines(grade: Row) -> Iterator[Text]:
+    yield Text(f"Grade by {grade['grade_source']} ({grade['grader_version']})", style="bold")
+    if grade["status"] != "graded":
+        yield Text(f"{grade['status'].replace('_', ' ')}: {'; '.join(grade['status_reasons'])}")
+        return
+    yield Text(
+        f"{grade['trading_style']}; sustainability {grade['sustainability']}, confidence {grade['confidence']}"
+    )
+    yield Text(str(grade["overall_assessment"]))
+    for label, entries in (("risk", grade["hidden_risks"]), ("trait", grade["unique_characteristics"])):
+        for entry in entries:
+            yield Text(f"  {label}: {entry}")

@@ -1,0 +1,198 @@
+"""The whole platform for one test: a local exchange over HTTP, a database of its own, real assets, a Dagster instance."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pandas as pd
+import pytest
+
+from hl_assets.definitions import build_defs
+from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, SandboxServer
+from hl_assets.jobs import console_log
+from hl_assets.partitions import SLOT_TAG, partition_key
+from hl_assets.resources.warehouse import WarehouseResource
+from hl_assets.schemas import TABLES
+from hl_assets.settings import Settings
+from hl_assets.slots import slot_text
+from hl_assets.warehouse.config import WarehouseConfig
+from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.manifest import Manifest
+
+SLOT = datetime(2026, 5, 31, 12, 10, tzinfo=UTC)
+DERIVED = ("wallet_metrics", "ai_grades", "wallet_scores")
+
+
+@pytest.fixture(scope="session")
+def exchange_server() -> Iterator[SandboxServer]:
+    """A small simulated exchange; `platform` sets its clock and clears its faults."""
+    config = SandboxConfig(wallets=200, seed=11, clock=ClockSetting.frozen(SLOT), weight_limit=None)
+    with SandboxServer(config) as server:
+        yield server
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's real storage code on an in-memory database: a tick writes some 100 events, each a commit on disk."""
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@dataclass
+class Platform:
+    """Everything a tick needs.
+
+    Attributes:
+        exchange: The local exchange.
+        instance: Dagster's instance.
+        settings: Settings of the next tick.
+        warehouse: Where it publishes.
+        overrides: Settings that differ from the defaults, by field name.
+    """
+
+    exchange: SandboxServer
+    instance: dg.DagsterInstance
+    warehouse: WarehouseConfig
+    home: Path
+    now: datetime = SLOT
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        values: dict[str, Any] = {
+            "info_url": self.exchange.info_url,
+            "stats_url": self.exchange.stats_url,
+            "weight_per_minute": 120_000,
+            "home": self.home,
+            "top_n": 25,
+            "clock": self.now,
+            "max_attempts": 3,
+            "backoff_seconds": 0.01,
+            "info_timeout_seconds": 2.0,
+            "leaderboard_timeout_seconds": 2.0,
+        }
+        return Settings.load(**{**values, **self.overrides})
+
+    def at(self, now: datetime) -> None:
+        """Move the present, here and on the exchange."""
+        self.now = now
+        self.control("PUT", "/clock", {"mode": "frozen", "at": now.isoformat()})
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Use the exchange's control endpoint."""
+        answer = httpx.request(method, self.exchange.control_url + path, json=body, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def fault(self, **rule: Any) -> None:
+        """Switch a fault on."""
+        self.control("POST", "/faults", rule)
+
+    def defs(self, resources: dict[str, object] | None = None) -> dg.Definitions:
+        settings = self.settings
+        ours = {"warehouse": WarehouseResource(self.warehouse, settings.origin), **(resources or {})}
+        return build_defs(settings, ours)
+
+    def tick(
+        self, slot: datetime | None = None, resources: dict[str, object] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run the tick job for a slot, as the schedule does; the present moves to the slot if it is not given."""
+        slot = slot or self.now
+        return (
+            self.defs(resources)
+            .resolve_job_def("tick")
+            .execute_in_process(
+                instance=self.instance,
+                partition_key=partition_key(slot),
+                tags={SLOT_TAG: slot_text(slot)},
+                run_config=console_log("CRITICAL"),
+                raise_on_error=False,
+            )
+        )
+
+    def materialize(
+        self,
+        assets: Sequence[str],
+        day: str,
+        *,
+        full_refresh: bool = False,
+        tags: dict[str, str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Materialise some assets of a day, as a person or a backfill does."""
+        job = dg.define_asset_job("chosen", selection=dg.AssetSelection.assets(*assets))
+        defs = dg.Definitions.merge(self.defs(), dg.Definitions(jobs=[job]))
+        config = {name: {"config": {"full_refresh": full_refresh}} for name in assets if name in DERIVED}
+        return defs.resolve_job_def("chosen").execute_in_process(
+            instance=self.instance,
+            partition_key=day,
+            tags=tags,
+            run_config={"ops": config, **console_log("CRITICAL")},
+            raise_on_error=False,
+        )
+
+    def read(self) -> dict[str, pd.DataFrame]:
+        """Every published row of every table."""
+        with Warehouse(self.warehouse) as store:
+            return {table.name: store.read_table(table) for table in TABLES}
+
+    def read_published(self) -> dict[str, pd.DataFrame]:
+        """As `read`, also before the first publication."""
+        with Warehouse(self.warehouse) as store:
+            store.ensure_tables(TABLES)
+        return self.read()
+
+    def drop(self) -> None:
+        """Drop the database."""
+        with Warehouse(self.warehouse) as store:
+            store.drop_database()
+
+    def manifest_slots(self) -> dict[str, list[datetime]]:
+        """Published slots of every table."""
+        with Warehouse(self.warehouse) as store:
+            store.ensure_tables(TABLES)
+            return {table.name: list(Manifest(store).committed(table)) for table in TABLES}
+
+
+@pytest.fixture
+def platform(
+    exchange_server: SandboxServer,
+    embedded_server: Path,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Platform]:
+    monkeypatch.chdir(tmp_path)  # no .env of the developer's
+    config = WarehouseConfig(home=embedded_server, database=f"test_{uuid.uuid4().hex[:12]}")
+    made = Platform(exchange_server, instance, config, tmp_path)
+    made.control("DELETE", "/faults")
+    made.control("DELETE", "/stats")
+    made.at(SLOT)
+    yield made
+    made.control("DELETE", "/faults")
+    replace(made, warehouse=config).drop()
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """Description of the first failed step."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            assert data.user_failure_data is not None, data.error
+            return data.user_failure_data.description or ""
+    raise AssertionError("no step failed")
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    """Evaluations by (asset, check)."""
+    return {(e.asset_key.to_user_string(), e.check_name): e for e in result.get_asset_check_evaluations()}
+
+
+def assert_same_tables(first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame]) -> None:
+    """Every row of every table is the same."""
+    for name, frame in first.items():
+        pd.testing.assert_frame_equal(frame, second[name], obj=name)

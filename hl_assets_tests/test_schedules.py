@@ -1,0 +1,67 @@
+"""The schedule: one run per slot, keyed by it, skipped while a tick is unfinished."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from hl_assets.definitions import build_defs
+from hl_assets.partitions import SLOT_TAG
+from hl_assets.settings import Settings
+
+
+@pytest.fixture
+def schedule() -> dg.ScheduleDefinition:
+    return build_defs(Settings.load()).resolve_schedule_def("every_slot")
+
+
+def evaluate(
+    schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime
+) -> dg.RunRequest | dg.SkipReason:
+    defs = build_defs(Settings.load())
+    context = dg.build_schedule_context(
+        instance=instance, scheduled_execution_time=at, repository_def=defs.get_repository_def()
+    )
+    return schedule(context)
+
+
+@pytest.mark.parametrize(
+    ("at", "slot", "day"),
+    [
+        (datetime(2026, 5, 31, 12, 10, tzinfo=UTC), "2026-05-31T12:10:00Z", "2026-05-31"),
+        (datetime(2026, 6, 1, 0, 0, tzinfo=UTC), "2026-06-01T00:00:00Z", "2026-06-01"),
+        (datetime(2026, 5, 31, 23, 50, tzinfo=UTC), "2026-05-31T23:50:00Z", "2026-05-31"),
+    ],
+)
+def test_a_tick_is_requested_for_its_slot(schedule, at: datetime, slot: str, day: str) -> None:
+    with dg.instance_for_test() as instance:
+        request = evaluate(schedule, instance, at)
+    assert isinstance(request, dg.RunRequest)
+    assert (request.run_key, request.partition_key, request.tags[SLOT_TAG]) == (slot, day, slot)
+
+
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
+def test_a_tick_is_skipped_while_one_is_unfinished(schedule, status: str) -> None:
+    with dg.instance_for_test() as instance:
+        instance.create_run_for_job(
+            build_defs(Settings.load()).resolve_job_def("tick"), status=dg.DagsterRunStatus[status]
+        )
+        answer = evaluate(schedule, instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC))
+    assert isinstance(answer, dg.SkipReason)
+    assert "2026-05-31T12:10:00Z stays missing" in (answer.skip_message or "")
+
+
+def test_a_finished_tick_does_not_hold_the_next_one_back(schedule) -> None:
+    with dg.instance_for_test() as instance:
+        instance.create_run_for_job(
+            build_defs(Settings.load()).resolve_job_def("tick"), status=dg.DagsterRunStatus.FAILURE
+        )
+        answer = evaluate(schedule, instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC))
+    assert isinstance(answer, dg.RunRequest)
+
+
+@pytest.mark.parametrize(("on", "status"), [(True, "RUNNING"), (False, "STOPPED")])
+def test_schedules_are_on_only_where_the_settings_say_so(on: bool, status: str) -> None:
+    defs = build_defs(Settings.load(schedules_on=on))
+    for name in ("every_slot", "watch_freshness"):
+        assert defs.resolve_schedule_def(name).default_status.value == status

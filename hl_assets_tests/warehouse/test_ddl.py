@@ -1,0 +1,129 @@
+"""The SQL generated from contracts, as text, and the comparison with what is stored."""
+
+from dataclasses import replace
+
+import pytest
+
+from hl_assets.warehouse import ddl
+from hl_assets_tests.warehouse.contracts import EVERYTHING, MARKS, MARKS_BY_WALLET
+
+
+def _stored(contract=MARKS) -> dict[str, ddl.StoredTable]:
+    columns = {spec.name: (spec.clickhouse_type, ddl.comment_of(spec)) for spec in contract.columns}
+    return {
+        ddl.PUBLICATIONS: ddl.StoredTable(
+            "MergeTree", columns={name: (kind, "") for name, kind in ddl.PUBLICATION_COLUMNS.items()}
+        ),
+        ddl.versions_table(contract): ddl.StoredTable(
+            "MergeTree",
+            sorting_key=", ".join(contract.order_by),
+            partition_key=contract.partition_by,
+            columns=columns | {"_version": ("UInt64", "any")},
+        ),
+        ddl.rows_view(contract): ddl.StoredTable("View", comment=_comment(ddl.create_rows_view(contract))),
+        contract.name: ddl.StoredTable("View", comment=_comment(ddl.create_public_view(contract))),
+    }
+
+
+def _comment(create: str) -> str:
+    return create.rsplit("COMMENT", 1)[1]
+
+
+def test_versions_table() -> None:
+    sql = ddl.create_versions_table(MARKS_BY_WALLET)
+    assert sql == (
+        "CREATE TABLE IF NOT EXISTS `marks_by_wallet__versions` (\n"
+        "    `as_of` DateTime('UTC') COMMENT '10-minute slot the row describes [UTC]',\n"
+        "    `wallet` String COMMENT 'Account address, lower case',\n"
+        "    `mark` Float64 COMMENT 'It\\'s the wallet\\'s \\\\ mark [USD]',\n"
+        "    `_version` UInt64 COMMENT 'Publication the row belongs to'\n"
+        ")\n"
+        "ENGINE = MergeTree\n"
+        "PARTITION BY toYYYYMMDD(as_of)\n"
+        "ORDER BY (`wallet`, `as_of`)\n"
+        "COMMENT 'Every version of the rows of marks_by_wallet; query marks_by_wallet instead'"
+    )
+
+
+def test_public_view_reads_through_the_rows_view() -> None:
+    sql = ddl.create_public_view(MARKS)
+    assert "FROM `marks__rows`\nWHERE (as_of, `_version`) IN (" in sql
+    assert "WHERE table_name = 'marks'" in sql
+    assert "`_version`" not in sql.split("FROM")[0]
+    assert "second paragraph" not in sql
+    assert "FROM `marks__versions`" in ddl.create_rows_view(MARKS)
+
+
+def test_manifest_is_one_partition() -> None:
+    assert "PARTITION BY" not in ddl.create_publications()
+
+
+@pytest.mark.parametrize("name", ["a`b", "a b", "1a", "", "a;b", "a'b", "ä"])
+def test_only_plain_names_become_identifiers(name: str) -> None:
+    with pytest.raises(ValueError, match="not a usable SQL name"):
+        ddl.identifier(name)
+
+
+def test_everything_missing_is_created_in_order() -> None:
+    changes = ddl.plan_changes([MARKS], {})
+    assert [statement.split("`")[1] for statement in changes.statements] == [
+        "publications",
+        "marks__versions",
+        "marks__rows",
+        "marks",
+    ]
+    assert not changes.differences
+
+
+def test_nothing_to_do() -> None:
+    assert ddl.plan_changes([MARKS], _stored()) == ddl.Changes((), ())
+
+
+def test_keys_are_compared_without_decoration() -> None:
+    stored = _stored()
+    name = ddl.versions_table(MARKS)
+    stored[name] = replace(stored[name], sorting_key="(as_of,wallet)", partition_key="toYYYYMM( `as_of` )")
+    assert not ddl.plan_changes([MARKS], stored).differences
+
+
+def test_differences_are_listed_one_by_one() -> None:
+    stored = _stored()
+    name = ddl.versions_table(MARKS)
+    stored[name] = replace(
+        stored[name],
+        sorting_key="wallet",
+        partition_key="",
+        columns={"as_of": ("DateTime", ""), "wallet": ("String", ""), "extra": ("String", "")},
+    )
+    differences = ddl.plan_changes([MARKS], stored).differences
+    assert set(differences) == {
+        "marks__versions: column mark is missing (type Float64)",
+        "marks__versions: column _version is missing (type UInt64)",
+        "marks__versions: column extra is not in the contract",
+        "marks__versions: column as_of is DateTime, the contract says DateTime('UTC')",
+        "marks__versions: sorting key is 'wallet', the contract says 'as_of, wallet'",
+        "marks__versions: partition key is '', the contract says 'toYYYYMM(as_of)'",
+    }
+
+
+def test_a_table_where_a_view_belongs_is_not_replaced() -> None:
+    stored = _stored() | {"marks": ddl.StoredTable("MergeTree")}
+    assert ddl.plan_changes([MARKS], stored).differences == ("marks: is a MergeTree, not a View",)
+
+
+def test_changed_view_is_replaced_and_changed_comment_updated() -> None:
+    stored = _stored()
+    stored["marks"] = replace(stored["marks"], comment="old [definition 000000000000]")
+    name = ddl.versions_table(MARKS)
+    columns = dict(stored[name].columns) | {"mark": ("Float64", "old words")}
+    stored[name] = replace(stored[name], columns=columns)
+    statements = ddl.plan_changes([MARKS], stored).statements
+    assert statements[0].startswith("ALTER TABLE `marks__versions` COMMENT COLUMN `mark` 'It\\'s")
+    assert statements[1].startswith("CREATE OR REPLACE VIEW `marks`")
+    assert len(statements) == 2
+
+
+def test_definitions_differ_when_contracts_differ() -> None:
+    digests = {ddl.definition_of(ddl.create_public_view(contract)) for contract in (MARKS, EVERYTHING)}
+    assert len(digests) == 2
+    assert None not in digests
