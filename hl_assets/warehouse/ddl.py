@@ -50,11 +50,9 @@ _PUBLICATION_COMMENTS = {
     "published_at": "When it was committed, by the server's clock",
     "withdrawn": "Whether the slice was taken back: it has no rows then",
 }
-_CURRENT_VERSIONS = """SELECT as_of, version FROM (
-        SELECT as_of, version, withdrawn FROM {publications}
-        WHERE table_name = {table}
-        ORDER BY table_name DESC, as_of DESC, version DESC LIMIT 1 BY as_of
-    ) WHERE NOT withdrawn"""
+_CURRENT_VERSIONS = """SELECT as_of, version FROM {publications}
+    WHERE table_name = {table}
+    ORDER BY table_name DESC, as_of DESC, version DESC LIMIT 1 BY as_of"""
 _DEFINITION = re.compile(r"\[definition ([0-9a-f]{12})\]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -132,7 +130,7 @@ def current_versions(contract: TableContract) -> str:
     """SQL of the published (as_of, version) pairs of a table.
 
     The newest publication of each slot is taken in the order of the manifest's key, which ClickHouse reads without
-    sorting or hashing; a withdrawn one hides the slot.
+    sorting or hashing. A withdrawal is a version without rows, so it needs no condition of its own.
     """
     return _CURRENT_VERSIONS.format(publications=identifier(PUBLICATIONS), table=text_literal(contract.name))
 

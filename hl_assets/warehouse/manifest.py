@@ -21,6 +21,7 @@ _CURRENT = (
     "SELECT * FROM ({select} WHERE {condition} ORDER BY table_name DESC, as_of DESC, version DESC LIMIT 1 BY as_of) "
     "WHERE NOT withdrawn ORDER BY as_of"
 )
+_LISTED_SLOTS = 2_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -104,14 +105,14 @@ class Manifest:
     def history(self, slices: Iterable[tuple[str, datetime]]) -> "History":
         """Every publication of the named slices (table name, slot), superseded and withdrawn ones included."""
         wanted = sorted(set(slices))
-        condition = "table_name IN {tables:Array(String)} AND as_of IN {slots:Array(DateTime('UTC'))}"
-        sql = f"SELECT now64(3, 'UTC'), * FROM ({_SELECT} WHERE {condition}) ORDER BY table_name, as_of, version"  # noqa: S608
-        parameters = {
-            "tables": sorted({table for table, _ in wanted}),
-            "slots": sorted({as_of for _, as_of in wanted}),
-        }
+        tables = sorted({table for table, _ in wanted})
+        condition, parameters = slots_condition(as_of for _, as_of in wanted)
+        sql = (
+            f"SELECT now64(3, 'UTC'), * FROM ({_SELECT} WHERE table_name IN {{tables:Array(String)}} AND {condition}) "  # noqa: S608
+            "ORDER BY table_name, as_of, version"
+        )
         by_slice: dict[tuple[str, datetime], list[Publication]] = {key: [] for key in wanted}
-        rows = self._warehouse.read_rows(sql, parameters)
+        rows = self._warehouse.read_rows(sql, {**parameters, "tables": tables})
         for _, *row in rows:
             publication = _publication(row)
             if (publication.table_name, publication.as_of) in by_slice:
@@ -155,6 +156,19 @@ class History:
     def largest_version(self) -> int:
         """Largest version of all of them, 0 if there are none."""
         return max((found[-1].version for found in self.by_slice.values() if found), default=0)
+
+
+def slots_condition(slots: Iterable[datetime]) -> tuple[str, dict[str, Any]]:
+    """SQL condition and parameters that pick slots.
+
+    Many slots become a range, which may pick others between them too: a list as long as that would be too large for
+    ClickHouse's limit on one query parameter (128 kB).
+    """
+    wanted = sorted(set(slots))
+    if len(wanted) <= _LISTED_SLOTS:
+        return "as_of IN {slots:Array(DateTime('UTC'))}", {"slots": wanted}
+    condition = "as_of BETWEEN {first:DateTime('UTC')} AND {last:DateTime('UTC')}"
+    return condition, {"first": wanted[0], "last": wanted[-1]}
 
 
 def underived_slots(

@@ -41,7 +41,7 @@ from hl_assets.schemas.contract import TableContract
 from hl_assets.warehouse import ddl
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.errors import InvalidSliceError, RowCountMismatchError, WarehouseUnavailableError
-from hl_assets.warehouse.manifest import History, Manifest, Publication
+from hl_assets.warehouse.manifest import History, Manifest, Publication, slots_condition
 from hl_assets.warehouse.slices import (
     Change,
     Provenance,
@@ -72,7 +72,8 @@ logger = logging.getLogger(__name__)
 RETAIN_SECONDS = 60.0
 _ABANDONED_SECONDS = 24 * 3600.0
 _ATTEMPTS = 4
-_COUNT_VERSIONS = "SELECT as_of, {version}, count() FROM {table}{condition} GROUP BY ALL"
+_PAIRS_PER_DELETE = 1_000
+_COUNT_VERSIONS = "SELECT as_of, {version}, count() FROM {table} WHERE {condition} GROUP BY ALL"
 
 _Stored = dict[SliceKey, dict[int, int]]
 """Slice -> version -> rows stored."""
@@ -230,15 +231,17 @@ class Publisher:
 
     def _count_versions(self, contract: TableContract, slots: Sequence[datetime] | None = None) -> _Stored:
         """Rows stored of a table, by slice and version; only of some slots, or of all."""
+        condition, parameters = slots_condition(slots) if slots is not None else ("true", {})
         sql = _COUNT_VERSIONS.format(
             version=ddl.VERSION_COLUMN,
             table=ddl.identifier(ddl.versions_table(contract)),
-            condition="" if slots is None else " WHERE as_of IN {slots:Array(DateTime('UTC'))}",
+            condition=condition,
         )
+        wanted = None if slots is None else set(slots)
         stored: _Stored = {}
-        parameters = None if slots is None else {"slots": list(slots)}
         for as_of, version, count in self._warehouse.read_rows(sql, parameters):
-            stored.setdefault((contract.name, as_of), {})[version] = count
+            if wanted is None or as_of in wanted:
+                stored.setdefault((contract.name, as_of), {})[version] = count
         return stored
 
     def _verify(self, changes: Sequence[Change], stored: _Stored, version: int) -> None:
@@ -309,7 +312,8 @@ class Publisher:
             f"WHERE (as_of, {ddl.VERSION_COLUMN}) IN {{pairs:Array(Tuple(DateTime('UTC'), UInt64))}} "
             f"SETTINGS lightweight_deletes_sync = {2 if wait else 0}"
         )
-        self._warehouse.command(sql, {"pairs": pairs})
+        for first in range(0, len(pairs), _PAIRS_PER_DELETE):
+            self._warehouse.command(sql, {"pairs": pairs[first : first + _PAIRS_PER_DELETE]})
         return sum(stored[contract.name, as_of][version] for as_of, version in pairs)
 
 

@@ -16,6 +16,7 @@ from hl_assets.definitions import build_defs
 from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, SandboxServer
 from hl_assets.jobs import console_log
 from hl_assets.partitions import SLOT_TAG, partition_key
+from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas import TABLES
 from hl_assets.settings import Settings
@@ -95,7 +96,14 @@ class Platform:
 
     def defs(self, resources: dict[str, object] | None = None) -> dg.Definitions:
         settings = self.settings
-        ours = {"warehouse": WarehouseResource(self.warehouse, settings.origin), **(resources or {})}
+        exchange = Exchange.from_settings(settings)
+        # A 429 makes every worker pause for seconds; here it is the order of things that is tested, not the patience.
+        hasty = replace(exchange.config, throttle_base_seconds=0.02, throttle_max_seconds=0.1)
+        ours = {
+            "exchange": replace(exchange, config=hasty),
+            "warehouse": WarehouseResource(self.warehouse, settings.origin),
+            **(resources or {}),
+        }
         return build_defs(settings, ours)
 
     def tick(

@@ -169,11 +169,11 @@ class TestRanks:
         assert table.rank.tolist() == [3, 1, 2, 4]
 
     def test_the_order_of_summing_never_decides_a_tie(self):
-        rows = sorted(set(itertools.permutations([20, 40, 60, 80, 100, 20])))
-        table = score(rows, config=ScoringConfig(dict.fromkeys(SCORED_METRICS, 0.1)))
-        assert len({sum(0.1 * each for each in row) for row in rows}) > 1  # plain sums do differ
+        rows = np.array(sorted(set(itertools.permutations([20.0, 20.0, 20.0, 20.0, 20.0, 40.0]))))
+        table = score(rows, config=ScoringConfig(dict.fromkeys(SCORED_METRICS, 1 / 6)))
+        assert len({float(total) for total in (rows * (1 / 6)).sum(axis=1)}) > 1  # plain sums do differ
         assert len(set(table.weighted_score.tolist())) == 1
-        assert table.rank.tolist() == list(range(1, len(rows) + 1))  # by address alone
+        assert table.rank.tolist() == [1, 2, 3, 4, 5, 6]  # by address alone
 
     def test_ineligible_wallets_are_kept_without_a_rank_and_leave_no_gap(self):
         table = score([[100] * 6, [80] * 6, [60] * 6], passed=[True, False, True])

@@ -21,6 +21,8 @@ from hl_assets.warehouse.embedded.statements import DataInsert, output_format, s
 
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK_CACHE_BYTES = 256 * 2**20
+_SERVER_DEFAULTS = {"implicit_select": "0", "allow_introspection_functions": "0"}
+"""Settings in which chDB, made for interactive use, differs from a ClickHouse server."""
 _ERROR_CODE = re.compile(r"\bCode: (\d+)")
 
 SYNTAX_ERROR = 62
@@ -131,9 +133,11 @@ class Engine:
                 SYNTAX_ERROR, f"Code: {SYNTAX_ERROR}. The statement is not UTF-8: {error}"
             ) from None
         with self._session() as session, _clickhouse_errors():
-            _check_allowed(session, sql, statement)
             _apply(session, statement)
-            return _insert(session, insert) if insert else _query(session, sql, statement)
+            has_result = _check_allowed(session, sql, statement)
+            return (
+                _insert(session, insert) if insert else _query(session, sql, statement, has_result=has_result)
+            )
 
     @contextmanager
     def _session(self) -> Iterator[_Session]:
@@ -161,18 +165,20 @@ def _clickhouse_errors() -> Iterator[None]:
         raise EngineError(int(match.group(1)) if match else UNKNOWN_EXCEPTION, text[start:].strip()) from None
 
 
-def _check_allowed(session: _Session, sql: str, statement: Statement) -> None:
-    """ClickHouse's HTTP rules: one statement per request, and GET only reads."""
+def _check_allowed(session: _Session, sql: str, statement: Statement) -> bool:
+    """ClickHouse's HTTP rules: one statement per request, and GET only reads. Returns whether it has a result."""
     judged = session.classify_query(sql)
+    kind = judged["query_class"].name
     if judged["statement_count"] > 1:
         message = "Syntax error: Multi-statements are not allowed. (SYNTAX_ERROR)"
         raise EngineError(SYNTAX_ERROR, f"Code: {SYNTAX_ERROR}. DB::Exception: {message}")
-    if statement.read_only and judged["query_class"].name not in {"READ_ONLY", "UNKNOWN"}:
+    if statement.read_only and kind not in {"READ_ONLY", "UNKNOWN"}:
         message = (
             "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. "
             "You should use method POST for modifying queries. (READONLY)"
         )
         raise EngineError(READONLY, f"Code: {READONLY}. DB::Exception: {message}")
+    return bool(kind == "READ_ONLY")
 
 
 def _apply(session: _Session, statement: Statement) -> None:
@@ -182,9 +188,9 @@ def _apply(session: _Session, statement: Statement) -> None:
     if unusable:
         message = f"Unknown setting {unusable[0]!r}. (UNKNOWN_SETTING)"
         raise EngineError(UNKNOWN_SETTING, f"Code: {UNKNOWN_SETTING}. DB::Exception: {message}")
-    if statement.settings:
-        pairs = ", ".join(f"{name} = {_quoted(value, chr(39))}" for name, value in statement.settings.items())
-        session.query(f"SET {pairs}", "Null", params={})
+    settings = _SERVER_DEFAULTS | dict(statement.settings)
+    pairs = ", ".join(f"{name} = {_quoted(value, chr(39))}" for name, value in settings.items())
+    session.query(f"SET {pairs}", "Null", params={})
 
 
 def _quoted(text: str, quote: str) -> str:
@@ -192,8 +198,7 @@ def _quoted(text: str, quote: str) -> str:
     return f"{quote}{escaped}{quote}"
 
 
-def _query(session: _Session, sql: str, statement: Statement) -> Answer:
-    has_result = session.classify_query(sql)["query_class"].name == "READ_ONLY"
+def _query(session: _Session, sql: str, statement: Statement, *, has_result: bool) -> Answer:
     result = session.query(sql, statement.default_format, params=dict(statement.parameters))
     return Answer(
         body=bytes(result.bytes()),

@@ -129,6 +129,7 @@ def test_requests_do_not_leak_into_each_other(address: tuple[str, int], database
     [
         ("SELECT nope", 404, 47, b"nope"),
         ("SELEC 1", 400, 62, b"Syntax error"),
+        ("1 + 1", 400, 62, b"Syntax error"),
         ("SELECT 1; SELECT 2", 400, 62, b"Multi-statements"),
         ("SELECT * FROM nope.t", 404, 81, b"nope"),
         ("SELECT throwIf(number = 3, 'told you') FROM numbers(9)", 500, 395, b"told you"),
