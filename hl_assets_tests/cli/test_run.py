@@ -159,7 +159,7 @@ def test_warehouse_commands(shell: Shell, first_run: subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["top"], ["wallet"], ["query"], ["sandbox"], ["dev"], ["warehouse"]]
+    "command", [["run"], ["top"], ["wallet"], ["query"], ["sandbox"], ["dev"]]
 )
 def test_help_has_examples(shell: Shell, command: Sequence[str]) -> None:
     text = shell.run(*command, "--help").stdout
