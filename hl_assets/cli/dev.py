@@ -31,7 +31,9 @@ def run_dev(values: dict[str, object], port: int) -> int:
     """Start everything, wait for Ctrl-C or for Dagster to end, stop everything; returns Dagster's exit status."""
     console = make_console()
     settings = Settings.load(**values)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is as clean as Ctrl-C
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a service manager's stop is as clean as Ctrl-C
     with ExitStack() as stack:
         overrides: dict[str, Any] = {**values, "home": settings.home.resolve(), "schedules_on": True}
         if settings.source != "live":

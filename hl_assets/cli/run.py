@@ -26,7 +26,7 @@ from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
-    from dagster import ExecuteInProcessResult
+    from dagster import DagsterEvent, ExecuteInProcessResult
     from dagster._core.execution.plan.objects import StepFailureData
 
 console = make_console()
@@ -182,9 +182,15 @@ def _steps_table(outcome: _Outcome) -> Table:
 
 def _checks_summary(result: "ExecuteInProcessResult", step: str) -> str:
     """Which checks of a step did not pass, or how many there were."""
-    evaluations = [e for e in result.get_asset_check_evaluations() if e.asset_key.to_user_string() == step]
+    evaluations = [
+        event.asset_check_evaluation_data for event in result.all_events if _is_check_of(event, step)
+    ]
     failed = [f"{e.check_name} ({e.severity.value.lower()})" for e in evaluations if not e.passed]
     return ", ".join(failed) if failed else f"{len(evaluations)} passed"
+
+
+def _is_check_of(event: "DagsterEvent", step: str) -> bool:
+    return event.step_key == step and event.event_type_value == "ASSET_CHECK_EVALUATION"
 
 
 def _troubles(result: "ExecuteInProcessResult") -> Iterator[str]:
