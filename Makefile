@@ -12,14 +12,16 @@ help: ## Show the targets
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed and was not found; install it or run: make PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 .venv/.run-installed: pyproject.toml setup.py | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@echo "Installing hl_assets and what it needs into .venv; a minute or two, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/.dev-installed: pyproject.toml setup.py | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "Installing hl_assets with its development tools into .venv; a minute or two, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ .venv/.run-installed
 
 run: .venv/.run-installed ## Rank the sandbox's traders now: no keys, no Docker, no network
