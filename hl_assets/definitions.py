@@ -36,7 +36,7 @@ def build_defs(
         assets=[leaderboard, portfolio_histories, wallet_metrics, ai_grades, wallet_scores],
         asset_checks=[freshness_watch],
         jobs=[tick_job, freshness_job],
-        schedules=[tick_schedule(running), freshness_schedule(running)],
+        schedules=[tick_schedule(running, settings.now), freshness_schedule(running)],
         resources={
             "settings": settings,
             "exchange": Exchange.from_settings(settings),

@@ -3,6 +3,9 @@
 Belongs here: when jobs run and with which slot. Does not belong here: what they do.
 """
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
@@ -18,11 +21,20 @@ UNFINISHED = [
 ]
 
 
-def tick_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
-    """The schedule that requests one tick per slot, unless one is still running.
+LATEST_START = timedelta(minutes=8)
+"""A tick evaluated later in its slot is skipped: by the time its run begins, the slot may be over."""
 
-    Dagster evaluates only the newest tick after a pause, and that is right: the present cannot be taken for the past,
-    so a missed slot stays missing.
+
+def tick_schedule(status: dg.DefaultScheduleStatus, now: Callable[[], datetime]) -> dg.ScheduleDefinition:
+    """The schedule that requests one tick per slot, unless one is still running or the slot is nearly over.
+
+    After a pause Dagster evaluates only the newest tick, and that is right: the present cannot be taken for the past,
+    so a missed slot stays missing. A run requested at the end of its slot would start too late to observe it, and
+    would keep the next tick from starting.
+
+    Args:
+        status: Whether it runs without being switched on.
+        now: The present moment.
     """
 
     @dg.schedule(
@@ -35,6 +47,10 @@ def tick_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     )
     def every_slot(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         slot = slot_of(context.scheduled_execution_time)
+        if now() >= slot + LATEST_START:
+            return dg.SkipReason(
+                f"slot {slot_text(slot)} is over or nearly so at {slot_text(now())}; it stays missing"
+            )
         unfinished = context.instance.get_run_records(
             RunsFilter(job_name=tick_job.name, statuses=UNFINISHED), limit=1
         )

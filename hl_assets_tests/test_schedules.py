@@ -1,6 +1,6 @@
 """The schedule: one run per slot, keyed by it, skipped while a tick is unfinished."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -9,16 +9,15 @@ from hl_assets.definitions import build_defs
 from hl_assets.partitions import SLOT_TAG
 from hl_assets.settings import Settings
 
-
-@pytest.fixture
-def schedule() -> dg.ScheduleDefinition:
-    return build_defs(Settings.load()).resolve_schedule_def("every_slot")
+SECONDS = timedelta(seconds=1)
 
 
 def evaluate(
-    schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime
+    instance: dg.DagsterInstance, at: datetime, late: timedelta = 5 * SECONDS
 ) -> dg.RunRequest | dg.SkipReason:
-    defs = build_defs(Settings.load())
+    """The schedule's answer for the tick of `at`, evaluated a little later."""
+    defs = build_defs(Settings.load(clock=at + late))
+    schedule = defs.resolve_schedule_def("every_slot")
     context = dg.build_schedule_context(
         instance=instance, scheduled_execution_time=at, repository_def=defs.get_repository_def()
     )
@@ -33,31 +32,39 @@ def evaluate(
         (datetime(2026, 5, 31, 23, 50, tzinfo=UTC), "2026-05-31T23:50:00Z", "2026-05-31"),
     ],
 )
-def test_a_tick_is_requested_for_its_slot(schedule, at: datetime, slot: str, day: str) -> None:
+def test_a_tick_is_requested_for_its_slot(at: datetime, slot: str, day: str) -> None:
     with dg.instance_for_test() as instance:
-        request = evaluate(schedule, instance, at)
+        request = evaluate(instance, at)
     assert isinstance(request, dg.RunRequest)
     assert (request.run_key, request.partition_key, request.tags[SLOT_TAG]) == (slot, day, slot)
 
 
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
-def test_a_tick_is_skipped_while_one_is_unfinished(schedule, status: str) -> None:
+def test_a_tick_is_skipped_while_one_is_unfinished(status: str) -> None:
     with dg.instance_for_test() as instance:
         instance.create_run_for_job(
             build_defs(Settings.load()).resolve_job_def("tick"), status=dg.DagsterRunStatus[status]
         )
-        answer = evaluate(schedule, instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC))
+        answer = evaluate(instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC))
     assert isinstance(answer, dg.SkipReason)
     assert "2026-05-31T12:10:00Z stays missing" in (answer.skip_message or "")
 
 
-def test_a_finished_tick_does_not_hold_the_next_one_back(schedule) -> None:
+def test_a_finished_tick_does_not_hold_the_next_one_back() -> None:
     with dg.instance_for_test() as instance:
         instance.create_run_for_job(
             build_defs(Settings.load()).resolve_job_def("tick"), status=dg.DagsterRunStatus.FAILURE
         )
-        answer = evaluate(schedule, instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC))
+        answer = evaluate(instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC))
     assert isinstance(answer, dg.RunRequest)
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=8), timedelta(hours=3)])
+def test_a_tick_evaluated_at_the_end_of_its_slot_is_skipped(late: timedelta) -> None:
+    with dg.instance_for_test() as instance:
+        answer = evaluate(instance, datetime(2026, 5, 31, 12, 10, tzinfo=UTC), late)
+    assert isinstance(answer, dg.SkipReason)
+    assert "2026-05-31T12:10:00Z is over or nearly so" in (answer.skip_message or "")
 
 
 @pytest.mark.parametrize(("on", "status"), [(True, "RUNNING"), (False, "STOPPED")])

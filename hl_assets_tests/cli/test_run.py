@@ -158,9 +158,7 @@ def test_warehouse_commands(shell: Shell, first_run: subprocess.CompletedProcess
     assert "0x" in shell.run("top").stdout, "it starts again on demand, data intact"
 
 
-@pytest.mark.parametrize(
-    "command", [["run"], ["top"], ["wallet"], ["query"], ["sandbox"], ["dev"]]
-)
+@pytest.mark.parametrize("command", [["run"], ["top"], ["wallet"], ["query"], ["sandbox"], ["dev"]])
 def test_help_has_examples(shell: Shell, command: Sequence[str]) -> None:
     text = shell.run(*command, "--help").stdout
     assert "Usage" in text

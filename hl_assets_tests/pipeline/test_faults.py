@@ -112,7 +112,9 @@ def test_wallets_that_fail_are_rows_and_a_warning_and_heal(platform: Platform, r
     healed = platform.read()
     assert set(healed["portfolio_fetches"]["status"]) == {"ok"}
     assert len(healed["wallet_scores"]) == 20
-    assert platform.control("GET", "/stats")["requests"]["info:portfolio"] == 3, "only what failed is asked again"
+    assert platform.control("GET", "/stats")["requests"]["info:portfolio"] == 3, (
+        "only what failed is asked again"
+    )
 
 
 def test_an_exchange_that_knows_no_portfolio_gives_empty_slices(platform: Platform) -> None:
