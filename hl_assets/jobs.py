@@ -8,7 +8,14 @@ from typing import Any
 
 import dagster as dg
 
-ASSETS_IN_ORDER = ("leaderboard", "portfolio_histories", "wallet_metrics", "ai_grades", "wallet_scores")
+ASSETS_IN_ORDER = (
+    "leaderboard",
+    "portfolio_histories",
+    "equity_curves",
+    "wallet_metrics",
+    "ai_grades",
+    "wallet_scores",
+)
 """The flow of a slot, upstream first."""
 
 FRESHNESS_CHECK = "freshness"
@@ -27,7 +34,7 @@ tick_job = dg.define_asset_job(
     # A process per step costs about 7 s each; a tick is a few small steps.
     executor_def=dg.in_process_executor,
     config=console_log("WARNING"),
-    description="Materialise the current slot: leaderboard, portfolios, metrics, grades, scores.",
+    description="Materialise the current slot: leaderboard, portfolios, curves, metrics, grades, scores.",
     tags={"dagster/max_runtime": str(MAX_RUNTIME_SECONDS)},
 )
 

@@ -50,11 +50,13 @@ class Derivation:
         target: The derived table.
         upstream: The tables it is derived from; a slot is derivable when all of them have it.
         derive: Rows of one slot, read from the warehouse.
+        newest_only: Whether a day keeps its newest slot only; earlier ones are withdrawn once it is published.
     """
 
     target: TableContract
     upstream: tuple[TableContract, ...]
     derive: Callable[[Warehouse, datetime], Derived]
+    newest_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def reconcile_day(
 ) -> list[SlotOutcome]:
     """Derive the stale slots of a day and publish those that keep their contract.
 
-    Slots that an upstream table no longer has are withdrawn, so no stale row survives a shrunken day.
+    Slots that an upstream table no longer has are withdrawn afterwards, so no stale row survives a shrunken day, and a
+    slot that is replaced by a newer one stays until that one is there.
 
     Returns:
         One outcome per slot worked on, newest first; at least one.
@@ -96,11 +99,13 @@ def reconcile_day(
             next((name for name, slots in sources.items() if not slots), " and ".join(sources))
         )
     published = manifest.committed_on(target, day)
-    lost = sorted(set(published) - derivable)
-    if lost:
+    kept = {max(derivable)} if derivation.newest_only else derivable
+    stale = kept if full_refresh else kept & {*underived_slots(sources, published), max(derivable)}
+    outcomes = [_settle(session, derivation, slot, sources) for slot in sorted(stale, reverse=True)]
+    lost = sorted(set(published) - kept)
+    if lost and outcomes[0].verdict.publishable:
         session.publisher.withdraw(target, lost, session.provenance(published[lost[0]].origin))
-    stale = derivable if full_refresh else {*underived_slots(sources, published), max(derivable)}
-    return [_settle(session, derivation, slot, sources) for slot in sorted(stale, reverse=True)]
+    return outcomes
 
 
 def _settle(

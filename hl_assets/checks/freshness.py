@@ -14,6 +14,7 @@ from hl_assets.failures import classified_failures
 from hl_assets.jobs import ASSETS_IN_ORDER, FRESHNESS_CHECK
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.warehouse import WarehouseResource
+from hl_assets.schemas.equity import EQUITY_CURVES
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
@@ -25,7 +26,7 @@ from hl_assets.slots import slot_text
 _TABLES = dict(
     zip(
         ASSETS_IN_ORDER,
-        (LEADERBOARD_SNAPSHOTS, PORTFOLIO_FETCHES, WALLET_METRICS, AI_GRADES, WALLET_SCORES),
+        (LEADERBOARD_SNAPSHOTS, PORTFOLIO_FETCHES, EQUITY_CURVES, WALLET_METRICS, AI_GRADES, WALLET_SCORES),
         strict=True,
     )
 )

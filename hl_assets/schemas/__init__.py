@@ -4,6 +4,7 @@ Belongs here: what every table means, its columns, key and limits. Does not belo
 """
 
 from hl_assets.schemas.contract import TableContract
+from hl_assets.schemas.equity import EQUITY_CURVES
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
@@ -15,6 +16,7 @@ TABLES: tuple[TableContract, ...] = (
     LEADERBOARD_ROWS,
     PORTFOLIO_FETCHES,
     PORTFOLIO_POINTS,
+    EQUITY_CURVES,
     WALLET_METRICS,
     AI_GRADES,
     WALLET_SCORES,

@@ -26,7 +26,7 @@ from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.manifest import Manifest
 
 SLOT = datetime(2026, 5, 31, 12, 10, tzinfo=UTC)
-DERIVED = ("wallet_metrics", "ai_grades", "wallet_scores")
+DERIVED = ("equity_curves", "wallet_metrics", "ai_grades", "wallet_scores")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ def snapshots(count: int = 3, **columns: object) -> pd.DataFrame:
     values = {
         "as_of": slots,
         "observed_at": slots + pd.Timedelta(milliseconds=1500),
+        "last_modified": slots,
         "body_sha256": "a" * 64,
         "board_as_of": slots[:1].repeat(count),
         "n_rows": 12,
