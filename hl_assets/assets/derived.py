@@ -48,11 +48,13 @@ def derive_day(
             raise nothing_stored(
                 day, error.table, "materialise the assets upstream of this one first"
             ) from error
-        yield from _check_results(session, settings, derivation, outcomes)
+        results = list(_check_results(session, settings, derivation, outcomes))
         refused = [outcome for outcome in outcomes if not outcome.verdict.publishable]
         if refused:
+            yield from results
             raise refusal(refused[0].verdict.summary, [slot_text(outcome.slot) for outcome in refused])
         yield dg.MaterializeResult(
+            check_results=results,
             metadata=slot_metadata(
                 derivation.target,
                 slot=outcomes[0].slot,
@@ -60,7 +62,7 @@ def derive_day(
                 rows_of_day=session.rows_of_day(derivation.target, day),
                 seconds=time.perf_counter() - started,
                 extra=_facts(outcomes),
-            )
+            ),
         )
 
 

@@ -67,19 +67,23 @@ def leaderboard(
         window = run_window(context, exchange.now())
         board = _stored(session, window) or _observed(session, window, exchange)
         verdict = judge([(LEADERBOARD_SNAPSHOTS, board.snapshot), (LEADERBOARD_ROWS, board.rows)])
-        yield from blocking_results([verdict])
-        yield non_empty_result(LEADERBOARD_ROWS, len(board.rows))
-        yield drift_result(
-            LEADERBOARD_ROWS,
-            len(board.rows),
-            _previous_rows(session, board.slot),
-            settings.max_row_count_drift,
-        )
+        results = [
+            *blocking_results([verdict]),
+            non_empty_result(LEADERBOARD_ROWS, len(board.rows)),
+            drift_result(
+                LEADERBOARD_ROWS,
+                len(board.rows),
+                _previous_rows(session, board.slot),
+                settings.max_row_count_drift,
+            ),
+        ]
         if not verdict.publishable:
+            yield from results
             raise refusal(verdict.summary, [slot_text(board.slot)])
         if board.is_new:
             _publish(session, board, exchange.origin)
         yield dg.MaterializeResult(
+            check_results=results,
             metadata=slot_metadata(
                 LEADERBOARD_ROWS,
                 slot=board.slot,
@@ -88,7 +92,7 @@ def leaderboard(
                 rows_of_day=session.rows_of_day(LEADERBOARD_ROWS, window.day),
                 seconds=time.perf_counter() - started,
                 extra=board.facts,
-            )
+            ),
         )
 
 

@@ -74,16 +74,19 @@ def portfolio_histories(
         fetched = _fetch_missing(wanted, window, exchange, settings, context.log)
         frames = _frames(session.store, wanted, fetched, exchange.origin)
         verdict = judge([(PORTFOLIO_FETCHES, frames.fetches), (PORTFOLIO_POINTS, frames.points)])
-        yield from blocking_results([verdict])
-        yield non_empty_result(PORTFOLIO_FETCHES, len(frames.fetches))
-        yield drift_result(
-            PORTFOLIO_FETCHES,
-            len(frames.fetches),
-            session.rows_before(PORTFOLIO_FETCHES, wanted.slot),
-            settings.max_row_count_drift,
-        )
-        yield coverage_result(_coverage(frames.fetches), settings.min_coverage)
+        results = [
+            *blocking_results([verdict]),
+            non_empty_result(PORTFOLIO_FETCHES, len(frames.fetches)),
+            drift_result(
+                PORTFOLIO_FETCHES,
+                len(frames.fetches),
+                session.rows_before(PORTFOLIO_FETCHES, wanted.slot),
+                settings.max_row_count_drift,
+            ),
+            coverage_result(_coverage(frames.fetches), settings.min_coverage),
+        ]
         if not verdict.publishable:
+            yield from results
             raise refusal(verdict.summary, [slot_text(wanted.slot)])
         if fetched:
             session.publisher.publish(
@@ -96,6 +99,7 @@ def portfolio_histories(
                 ),
             )
         yield dg.MaterializeResult(
+            check_results=results,
             metadata=slot_metadata(
                 PORTFOLIO_FETCHES,
                 slot=wanted.slot,
@@ -104,7 +108,7 @@ def portfolio_histories(
                 rows_of_day=session.rows_of_day(PORTFOLIO_FETCHES, window.day),
                 seconds=time.perf_counter() - started,
                 extra=_facts(frames.fetches, fetched),
-            )
+            ),
         )
 
 

@@ -5,6 +5,7 @@ Belongs here: starting and stopping the processes together. Does not belong here
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ def run_dev(values: dict[str, object], port: int) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a service manager's stop is as clean as Ctrl-C
+    _refuse_taken_port(port)
     with ExitStack() as stack:
         overrides: dict[str, Any] = {**values, "home": settings.home.resolve(), "schedules_on": True}
         if settings.source != "live":
@@ -56,6 +58,18 @@ def run_dev(values: dict[str, object], port: int) -> int:
             return 0
         finally:
             _stop_dagster(dagster)
+
+
+def _refuse_taken_port(port: int) -> None:
+    """Dagster would start its daemon all the same and leave a person looking at somebody else's UI."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f"port {port} on 127.0.0.1 is taken ({error.strerror}); stop what uses it, or choose another with --port"
+            ) from error
 
 
 def _start_exchange(settings: Settings, stack: ExitStack, console: Console) -> dict[str, Any]:

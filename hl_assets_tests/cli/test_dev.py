@@ -78,3 +78,17 @@ def test_everything_starts_and_stops_together(tmp_path: Path, how: signal.Signal
     text = log.read_text()
     assert "Dagster UI" in text
     assert "Traceback" not in text
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "hl_assets.cli", "dev", "--port", str(port)],
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert f"port {port} on 127.0.0.1 is taken" in done.stderr
+    assert list(tmp_path.iterdir()) == [], "nothing was started"
