@@ -16,6 +16,7 @@ from hl_assets.assets.verdict import blocking_results, refusal
 from hl_assets.assets.window import nothing_stored, partition_day
 from hl_assets.checks.results import coverage_result, drift_result, non_empty_result
 from hl_assets.failures import classified_failures
+from hl_assets.plots import as_markdown
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_text
@@ -86,4 +87,6 @@ def _check_results(
 def _facts(outcomes: Sequence[SlotOutcome]) -> dict[str, Any]:
     newest = outcomes[0].derived
     facts = {name: value for name, value in newest.metadata.items() if value is not None}
-    return {"slots_derived": len(outcomes), "coverage": newest.coverage.share or 0.0, **facts}
+    pictures = {name: dg.MetadataValue.md(as_markdown(png, name)) for name, png in newest.draw().items()}
+    share = {} if newest.coverage.share is None else {"coverage": newest.coverage.share}
+    return {"slots_derived": len(outcomes), **share, **facts, **pictures}

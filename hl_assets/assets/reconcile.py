@@ -35,11 +35,13 @@ class Derived:
         frame: Rows of the target table.
         coverage: How many of the wallets made it.
         metadata: Facts worth showing beside the materialisation.
+        draw: Makes PNG pictures by name; called for the newest slot of a run only.
     """
 
     frame: pd.DataFrame
     coverage: Coverage
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    draw: Callable[[], Mapping[str, bytes]] = dict
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.metric_rows import metric_table
@@ -19,19 +20,21 @@ from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.checks.freshness import freshness_policy
 from hl_assets.checks.results import Coverage, check_specs
 from hl_assets.equity.ragged import BoolArray, FloatArray
-from hl_assets.equity.returns import ReturnRules
+from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
 from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.discrete import capped_scores, discrete_scores
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.percentiles import percentile_matrix
 from hl_assets.partitions import daily
+from hl_assets.plots import Line, index_png
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.scores import WALLET_SCORES
 from hl_assets.scoring.rank import ScoreTable, choose_scores, score_wallets
 from hl_assets.settings import Settings
+from hl_assets.slots import slot_text
 from hl_assets.warehouse.connection import Warehouse
 
 _GRADE_SCORES = [f"{name}_score" for name in SCORED_METRICS]
@@ -99,7 +102,23 @@ def derive_scores(store: Warehouse, slot: datetime, settings: Settings) -> Deriv
             else None,
             "config_hash": ranked.config_hash,
         },
+        draw=lambda: {"ten_best": _best_curves(store, slot, frame, settings)},
     )
+
+
+def _best_curves(store: Warehouse, slot: datetime, scores: pd.DataFrame, settings: Settings) -> bytes:
+    """Return indices of the ten best wallets; addresses only, no names that traders chose."""
+    best = scores[scores["is_eligible"]].sort_values("calculated_rank").head(10)
+    curves = read_curves(store, list(best["wallet"]), "all", slot)
+    steps = flow_adjusted_returns(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
+    offsets = steps.curves.offsets
+    lines = [
+        Line(f"#{rank} {wallet[:8]}", steps.curves.ts_ms[begin:end], steps.index[begin:end])
+        for rank, wallet, begin, end in zip(
+            best["calculated_rank"], best["wallet"], offsets[:-1], offsets[1:], strict=True
+        )
+    ]
+    return index_png(lines, f"Return index of the ten best as of {slot_text(slot)} (1.0 when first funded)")
 
 
 def _model_grades(store: Warehouse, slot: datetime, wallets: tuple[str, ...]) -> tuple[FloatArray, BoolArray]:

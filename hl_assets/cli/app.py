@@ -92,19 +92,25 @@ def top(
     show_top(_values(source=source), rows, as_of)
 
 
-@app.command(epilog="Example: `hl-assets wallet 0x31ca8395cf837de08b24da3f660e77761dfb974b`")
+@app.command(epilog="Example: `hl-assets wallet 0x31ca8395cf837de08b24da3f660e77761dfb974b --png curve.png`")
 def wallet(
     address: Annotated[str, typer.Argument(help="The wallet's address.")],
     as_of: Annotated[
         str | None, typer.Option(help="Newest slot at or before this instant [default: the newest].")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Draw the curve into this file instead of the terminal.")
+    ] = None,
+    as_known: Annotated[
+        bool, typer.Option("--as-known", help="Draw only points that had been seen by the slot.")
+    ] = False,
     source: SourceOption = None,
 ) -> None:
-    """Print what is known about one wallet: rank, metrics with their meaning, the reasons of nulls, and its grade."""
+    """Print what is known about one wallet: rank, metrics with their meaning, reasons of nulls, grade, and its curve."""
     from hl_assets.cli.console import make_console  # noqa: PLC0415
     from hl_assets.cli.wallet import show_wallet  # noqa: PLC0415
 
-    show_wallet(_values(source=source), address, as_of, make_console())
+    show_wallet(_values(source=source), address, as_of, make_console(), png=png, as_known=as_known)
 
 
 @app.command(epilog='Example: `hl-assets query "SELECT count() FROM wallet_scores" --format json`')

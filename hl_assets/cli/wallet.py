@@ -6,6 +6,7 @@ contracts), computing anything.
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,12 +15,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hl_assets.assets.curves import read_curves
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.ranking import percent, printable_name
 from hl_assets.cli.show import newest_slot, stored
+from hl_assets.equity.curves import RaggedCurves
+from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
 from hl_assets.exchange.addresses import normalize_address
 from hl_assets.metrics.catalog import METRICS, SCORED_METRICS
+from hl_assets.metrics.drawdown import drawdown_series
 from hl_assets.metrics.nulls import NullReason
+from hl_assets.plots import Line, text_chart, wallet_png
 from hl_assets.schemas.contract import ColumnSpec
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
@@ -36,8 +42,24 @@ _REASONS = {reason.label: reason.meaning for reason in NullReason}
 _FIGURES = {metric.name for metric in METRICS}
 
 
-def show_wallet(values: dict[str, object], address: str, as_of: str | None, console: Console) -> None:
-    """Print what is known about one wallet.
+def show_wallet(
+    values: dict[str, object],
+    address: str,
+    as_of: str | None,
+    console: Console,
+    *,
+    png: Path | None,
+    as_known: bool,
+) -> None:
+    """Print what is known about one wallet, and draw its curve.
+
+    Args:
+        values: Settings that were given, by field name.
+        address: The wallet.
+        as_of: Newest slot at or before this instant.
+        console: Where to print.
+        png: File to draw the curve into, instead of the terminal.
+        as_known: Draw only points whose answer had arrived by the slot.
 
     Raises:
         InvalidAddressError: The address is none.
@@ -59,6 +81,7 @@ def show_wallet(values: dict[str, object], address: str, as_of: str | None, cons
         metrics = _row(store.read_table(WALLET_METRICS, as_of=slot, where={"wallet": wallet}))
         scores = _row(store.read_table(WALLET_SCORES, as_of=slot, where={"wallet": wallet}))
         grade = _row(store.read_table(AI_GRADES, as_of=slot, where={"wallet": wallet}))
+        curves = read_curves(store, [wallet], "all", slot, known_at=slot if as_known else None)
     if scores is not None:
         console.print(_score_table(scores))
     if metrics is not None:
@@ -66,6 +89,29 @@ def show_wallet(values: dict[str, object], address: str, as_of: str | None, cons
     if grade is not None:
         for line in _grade_lines(grade):
             console.print(line, soft_wrap=True)
+    _draw(curves, settings, console, png)
+
+
+def _draw(curves: RaggedCurves, settings: Settings, console: Console, png: Path | None) -> None:
+    """The wallet's return index and drawdown, in the terminal or in a file."""
+    steps = flow_adjusted_returns(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
+    instants = steps.curves.ts_ms
+    if len(instants) < 2:
+        console.print("no curve to draw: fewer than two funded points")
+        return
+    index = Line(
+        "Return index, deposits and withdrawals removed (1.0 when first funded)", instants, steps.index
+    )
+    drawdown = Line("Drawdown of the index (fraction)", instants, drawdown_series(steps))
+    if png is None:
+        for line in (index, drawdown):
+            console.print(text_chart(line, min(console.width, 110), 14), markup=False, highlight=False)
+    else:
+        value = Line(
+            "Account value, USD: deposits and withdrawals included", instants, steps.curves.account_value
+        )
+        png.write_bytes(wallet_png(index, drawdown, value))
+        console.print(f"drawn into {png}", highlight=False)
 
 
 def _row(frame: pd.DataFrame) -> Row | None:

@@ -44,7 +44,7 @@ def test_readers_see_one_whole_version_while_it_is_replaced(store: Warehouse) ->
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for written in range(1, 11):
+    for written in range(1, 9):
         publisher.replace_slice(MARKS, T0, marks(T0, [float(written)] * rows_of(written)), PROVENANCE)
     done.set()
     for reader in readers:

@@ -315,6 +315,10 @@ def test_sweep_removes_what_publishing_does_not_come_back_to(store: Warehouse) -
     assert versions(store, "marks_by_wallet") == 1
 
 
+def test_sweep_of_an_empty_table(store: Warehouse, publisher: Publisher) -> None:
+    assert publisher.sweep(MARKS) == 0
+
+
 def _publication(version: int, seconds: int, *, withdrawn: bool = False) -> Publication:
     return Publication("t", T0, version, 1, published_at=T0 + timedelta(seconds=seconds), withdrawn=withdrawn)
 

@@ -6,7 +6,7 @@ import zlib
 import lz4.frame
 import pytest
 from backports import zstd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3.filepost import encode_multipart_formdata
 
@@ -51,6 +51,7 @@ def test_answers_are_compressed_as_accepted_and_worthwhile() -> None:
         st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
     )
 )
+@settings(max_examples=30)
 def test_forms_are_read_as_the_driver_writes_them(fields: dict[str, str]) -> None:
     fields = {"query": "SELECT 'é\r\n\t'", **fields}
     body, content_type = encode_multipart_formdata(fields)

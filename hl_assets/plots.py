@@ -1,0 +1,136 @@
+"""Pictures of what is computed: PNG for Dagster's UI and files, text for terminals.
+
+Belongs here: drawing. Does not belong here: reading tables, computing what is drawn, Dagster.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import plotext
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+from PIL import Image
+
+from hl_assets.equity.ragged import FloatArray, IntArray
+
+_DPI = 80
+_COLOURS = 48
+_UP, _DOWN = "#1f6f8b", "#b23a48"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve to draw.
+
+    Attributes:
+        label: What it is; plain text.
+        ts_ms: int64[k], UTC milliseconds.
+        values: float64[k]; NaN leaves a gap.
+    """
+
+    label: str
+    ts_ms: IntArray
+    values: FloatArray
+
+    @property
+    def instants(self) -> npt.NDArray[np.datetime64]:
+        """The instants, UTC."""
+        return self.ts_ms.astype("datetime64[ms]")
+
+
+def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
+    """Histograms of ROI and max drawdown over the wallets of a slot; nulls are left out and counted.
+
+    Args:
+        roi: float64[n], fractions. The two tails beyond the 2nd and 98th percentile are gathered at the edges.
+        max_drawdown: float64[n], fractions, <= 0.
+    """
+    figure = Figure(figsize=(8, 2.6), layout="constrained")
+    for axes, name, values, color in zip(
+        figure.subplots(1, 2), ("ROI", "max drawdown"), (roi, max_drawdown), (_UP, _DOWN), strict=True
+    ):
+        known = values[~np.isnan(values)]
+        if len(known):
+            low, high = np.percentile(known, [2, 98])
+            axes.hist(np.clip(known, low, high), bins=30, color=color)
+            axes.axvline(float(np.median(known)), color="black", linewidth=1)
+        axes.set_title(f"{name}: {len(known)} wallets, {len(values) - len(known)} unknown", fontsize=9)
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.tick_params(labelsize=8)
+    return _png(figure)
+
+
+def index_png(lines: Sequence[Line], title: str) -> bytes:
+    """Return indices on one logarithmic axis."""
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for line in lines:
+        axes.plot(
+            line.instants, np.where(line.values > 0, line.values, np.nan), linewidth=1, label=line.label
+        )
+    _log_axis(axes)
+    axes.set_title(title, fontsize=9)
+    if lines:
+        axes.legend(fontsize=6, ncols=2)
+    return _png(figure)
+
+
+def wallet_png(index: Line, drawdown: Line, account_value: Line) -> bytes:
+    """One wallet: return index, drawdown and account value, one below the other on one time axis."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
+    top.plot(index.instants, np.where(index.values > 0, index.values, np.nan), color=_UP, linewidth=1.2)
+    _log_axis(top)
+    top.set_title(index.label, fontsize=10)
+    middle.fill_between(drawdown.instants, drawdown.values, 0, color=_DOWN, alpha=0.6, linewidth=0)
+    middle.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    middle.set_title(drawdown.label, fontsize=10)
+    bottom.plot(account_value.instants, account_value.values, color="#555555", linewidth=1)
+    bottom.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    bottom.set_title(account_value.label, fontsize=10)
+    return _png(figure)
+
+
+def text_chart(line: Line, width: int, height: int) -> str:
+    """A curve drawn with characters, for a terminal.
+
+    Args:
+        line: The curve.
+        width: Cells.
+        height: Lines.
+    """
+    plotext.clear_figure()
+    plotext.limit_size(False, False)
+    plotext.theme("clear")
+    plotext.plotsize(width, height)
+    plotext.date_form("Y-m-d")
+    known = ~np.isnan(line.values)
+    days = np.datetime_as_string(line.instants[known], unit="D")
+    plotext.plot(days.tolist(), line.values[known].tolist(), marker="braille")
+    plotext.title(line.label)
+    return str(plotext.uncolorize(plotext.build()))
+
+
+def as_markdown(png: bytes, alternative: str) -> str:
+    """An image as Markdown that carries its own bytes, as Dagster's UI shows it."""
+    return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})"
+
+
+def _log_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.grid(visible=True, alpha=0.3)
+    axes.tick_params(labelsize=8)
+
+
+def _png(figure: Figure) -> bytes:
+    """The figure in few colours: Dagster stores a tick's pictures with its events, and ticks are many."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
+    Image.open(drawn).convert("RGB").quantize(_COLOURS).save(small, format="png", optimize=True)
+    return small.getvalue()

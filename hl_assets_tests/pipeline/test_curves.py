@@ -1,0 +1,100 @@
+"""The `equity_curves` asset, and which points a slot may see."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from hl_assets.assets.curves import read_curves
+from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
+from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.publish import Publisher
+from hl_assets.warehouse.slices import Provenance, Slice
+from hl_assets_tests.pipeline.conftest import SLOT, Platform
+
+TEN_MINUTES = timedelta(minutes=10)
+_FAULT = "perp_perp_baseline_fault"
+PROVENANCE = Provenance("test", "test", "simulated")
+
+
+def test_curves_and_metrics_tell_one_story(platform: Platform) -> None:
+    assert platform.tick().success
+    tables = platform.read()
+    curves = tables["equity_curves"].query("scope == 'all'").sort_values(["wallet", "ts"]).groupby("wallet")
+    metrics = tables["wallet_metrics"].set_index("wallet")
+    assert len(metrics) == 25
+    for wallet, curve in curves:
+        row = metrics.loc[str(wallet)]
+        assert curve["drawdown"].min() == row["max_drawdown"]
+        np.testing.assert_allclose(curve["return_index"].iloc[-1] - 1, row["roi"], rtol=1e-12)
+        assert len(curve) == row["data_points"]
+        np.testing.assert_allclose(curve["flow"].sum(), row["net_flow"], rtol=1e-9, atol=1e-6)
+        assert curve["flags"].iloc[0] == ["start"]
+
+
+def test_a_day_keeps_its_newest_curves_only(platform: Platform) -> None:
+    for _ in range(3):
+        assert platform.tick().success
+        platform.at(platform.now + TEN_MINUTES)
+    assert platform.manifest_slots()["equity_curves"] == [SLOT + 2 * TEN_MINUTES]
+    platform.at(SLOT + timedelta(days=1))
+    assert platform.tick().success
+    assert platform.manifest_slots()["equity_curves"] == [SLOT + 2 * TEN_MINUTES, SLOT + timedelta(days=1)]
+
+
+def test_perp_curves_exist_and_faulty_ones_fall_back(platform: Platform) -> None:
+    assert platform.tick().success
+    tables = platform.read()
+    fetches = tables["portfolio_fetches"]
+    wallet = fetches["wallet"].iloc[0]
+    faulty = fetches.assign(
+        flags=[
+            [_FAULT] if name == wallet else flags
+            for name, flags in zip(fetches["wallet"], fetches["flags"], strict=True)
+        ]
+    )
+    with Warehouse(platform.warehouse) as store:
+        Publisher(store).publish([Slice(PORTFOLIO_FETCHES, SLOT, faulty)], PROVENANCE)
+    assert platform.materialize(["equity_curves"], "2026-05-31").success
+    curves = platform.read()["equity_curves"]
+    perp = curves[(curves["wallet"] == wallet) & (curves["scope"] == "perp")].reset_index(drop=True)
+    whole = curves[(curves["wallet"] == wallet) & (curves["scope"] == "all")].reset_index(drop=True)
+    assert len(perp) > 2
+    pd.testing.assert_series_equal(perp["return_index"], whole["return_index"])
+    assert all("fell_back_to_all" in flags for flags in perp["flags"])
+    sound = set(fetches.loc[[_FAULT not in flags for flags in fetches["flags"]], "wallet"]) - {wallet}
+    others = curves[curves["wallet"].isin(sound) & (curves["scope"] == "perp")]
+    assert others["wallet"].nunique() > 10
+    assert not any("fell_back_to_all" in flags for flags in others["flags"])
+
+
+def test_of_contradicting_points_the_first_seen_counts(platform: Platform) -> None:
+    assert platform.tick().success
+    points = platform.read()["portfolio_points"]
+    wallet = points["wallet"].iloc[0]
+    with Warehouse(platform.warehouse) as store:
+        before = read_curves(store, [wallet], "all", SLOT)
+        other = points[(points["wallet"] == wallet) & (points["scope"] == "all")].iloc[[5]].copy()
+        other["as_of"] = pd.Series([pd.Timestamp(SLOT + TEN_MINUTES)], index=other.index).astype(
+            points["as_of"].dtype
+        )
+        other["account_value"] += 1000.0
+        other["contradicts"] = True
+        Publisher(store).publish([Slice(PORTFOLIO_POINTS, SLOT + TEN_MINUTES, other)], PROVENANCE)
+        after = read_curves(store, [wallet], "all", SLOT + TEN_MINUTES)
+    np.testing.assert_array_equal(after.account_value[: before.n_points], before.account_value)
+    assert after.contradictions.tolist() == [1]
+
+
+def test_as_known_at_sees_only_what_had_arrived(platform: Platform) -> None:
+    assert platform.tick().success
+    wallet = platform.read()["wallet_metrics"]["wallet"].iloc[0]
+    platform.at(SLOT + TEN_MINUTES)
+    assert platform.tick().success
+    with Warehouse(platform.warehouse) as store:
+        counts = [
+            read_curves(store, [wallet], "all", SLOT + TEN_MINUTES, known_at=known_at).n_points
+            for known_at in (SLOT - TEN_MINUTES, SLOT, SLOT + TEN_MINUTES, None)
+        ]
+    assert counts[0] == 0
+    assert 0 < counts[1] < counts[2] == counts[3]
