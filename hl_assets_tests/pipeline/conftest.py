@@ -70,7 +70,7 @@ class Platform:
             "stats_url": self.exchange.stats_url,
             "weight_per_minute": 120_000,
             "home": self.home,
-            "top_n": 25,
+            "top_n": 12,
             "clock": self.now,
             "max_attempts": 3,
             "backoff_seconds": 0.01,

@@ -22,7 +22,7 @@ def test_curves_and_metrics_tell_one_story(platform: Platform) -> None:
     tables = platform.read()
     curves = tables["equity_curves"].query("scope == 'all'").sort_values(["wallet", "ts"]).groupby("wallet")
     metrics = tables["wallet_metrics"].set_index("wallet")
-    assert len(metrics) == 25
+    assert len(metrics) == 12
     for wallet, curve in curves:
         row = metrics.loc[str(wallet)]
         assert curve["drawdown"].min() == row["max_drawdown"]
@@ -64,7 +64,7 @@ def test_perp_curves_exist_and_faulty_ones_fall_back(platform: Platform) -> None
     assert all("fell_back_to_all" in flags for flags in perp["flags"])
     sound = set(fetches.loc[[_FAULT not in flags for flags in fetches["flags"]], "wallet"]) - {wallet}
     others = curves[curves["wallet"].isin(sound) & (curves["scope"] == "perp")]
-    assert others["wallet"].nunique() > 10
+    assert others["wallet"].nunique() > 3
     assert not any("fell_back_to_all" in flags for flags in others["flags"])
 
 

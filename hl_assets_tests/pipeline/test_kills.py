@@ -107,6 +107,6 @@ def test_the_embedded_server_killed_during_a_tick_comes_back(
         assert kills
         assert result.success
         tables = platform.read()
-        assert len(tables["wallet_scores"]) == len(tables["portfolio_fetches"]) == 25
+        assert len(tables["wallet_scores"]) == len(tables["portfolio_fetches"]) == 12
     finally:
         stop(home)

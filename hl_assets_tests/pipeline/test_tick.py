@@ -35,7 +35,7 @@ def test_a_tick_materialises_and_checks_every_asset(platform: Platform) -> None:
         key for key, check in checks.items() if not check.passed
     ]
     tables = platform.read()
-    assert len(tables["portfolio_fetches"]) == len(tables["wallet_scores"]) == 25
+    assert len(tables["portfolio_fetches"]) == len(tables["wallet_scores"]) == 12
     assert set(tables["portfolio_fetches"]["status"]) == {"ok"}
     ranks = tables["wallet_scores"]["calculated_rank"].dropna().sort_values().tolist()
     assert ranks == list(range(1, len(ranks) + 1))
