@@ -1,6 +1,7 @@
 """The metric table of the domain as rows of `wallet_metrics`, and back.
 
-Belongs here: the correspondence between the two, loss-free in both directions. Does not belong here: computing metrics.
+Belongs here: the correspondence between the two, loss-free in both directions for every figure of a wallet by itself (the
+comparison with other wallets is stored beside them and not read back). Does not belong here: computing metrics.
 """
 
 from datetime import datetime
@@ -12,9 +13,10 @@ import pandas as pd
 from hl_assets.equity.flags import flag_names
 from hl_assets.equity.ragged import FloatArray
 from hl_assets.equity.returns import ReturnRules
-from hl_assets.metrics.catalog import METRICS, MetricDefinition
+from hl_assets.metrics.catalog import COMPARISON_METRICS, METRICS, MetricDefinition
 from hl_assets.metrics.flags import MetricFlag
-from hl_assets.metrics.nulls import NullReason
+from hl_assets.metrics.nulls import NullReason, labels_by_row
+from hl_assets.metrics.trust import Comparison
 from hl_assets.metrics.wallet_metrics import MetricTable
 from hl_assets.schemas.metrics import WALLET_METRICS
 
@@ -27,24 +29,30 @@ _REASONS = {reason.label: int(reason) for reason in NullReason}
 _FLAGS = {flag_names(flag)[0]: int(flag) for flag in MetricFlag}
 
 
-def metric_rows(table: MetricTable, *, slot: datetime, scope: str, origin: str) -> pd.DataFrame:
-    """Rows of `wallet_metrics` for the metrics of a slot."""
+def metric_rows(
+    table: MetricTable, comparison: Comparison, *, slot: datetime, scope: str, origin: str
+) -> pd.DataFrame:
+    """Rows of `wallet_metrics` for the metrics of a slot and the comparison of its wallets."""
+    reasons = {**table.reasons, **{name: column.reasons for name, column in comparison.columns.items()}}
     columns: dict[str, Any] = {
         "as_of": pd.Series([slot] * len(table), dtype="datetime64[s, UTC]"),
         "wallet": list(table.wallets),
         "scope": scope,
-        "null_reasons": pd.Series(table.null_reasons(), dtype=object),
+        "null_reasons": pd.Series(labels_by_row(reasons), dtype=object),
         "flags": pd.Series([list(names) for names in table.flag_names()], dtype=object),
+        "trust_label": comparison.labels,
         "formula_version": table.formula_version,
         "origin": origin,
     }
     for metric in METRICS:
         columns[column_of(metric)] = _stored(metric, table.values[metric.name])
+    for metric in COMPARISON_METRICS:
+        columns[column_of(metric)] = _stored(metric, comparison.columns[metric.name].values)
     return WALLET_METRICS.conform(pd.DataFrame(columns, index=range(len(table))))
 
 
 def metric_table(rows: pd.DataFrame, rules: ReturnRules) -> MetricTable:
-    """The metric table that `metric_rows` stored.
+    """The metric table that `metric_rows` stored, without the comparison.
 
     Args:
         rows: Rows of `wallet_metrics` of one slot, in any order; at most one formula version.

@@ -17,6 +17,8 @@ from hl_assets.checks.results import Coverage, check_specs
 from hl_assets.equity.curves import RaggedCurves
 from hl_assets.equity.returns import ReturnRules
 from hl_assets.failures import RETRY_WAREHOUSE
+from hl_assets.metrics.eligibility import assess_eligibility
+from hl_assets.metrics.trust import compare_wallets
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets.partitions import daily
 from hl_assets.resources.warehouse import WarehouseResource
@@ -40,8 +42,8 @@ ORDER BY wallet, ts, as_of
 @dg.asset(
     deps=["portfolio_histories"],
     description=(
-        "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor and data quality of every wallet fetched in a "
-        "slot, on its flow-adjusted return index: deposits and withdrawals change no ratio. Reads only points dated at or "
+        "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor, daily risk, significance, trust and data quality "
+        "of every wallet fetched in a slot, on its flow-adjusted return index: deposits and withdrawals change no ratio. Reads only points dated at or "
         "before the slot. What cannot be computed is null, with the reason."
     ),
     group_name="metrics",
@@ -83,7 +85,8 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
         wallets=wallets,
     )
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
-    frame = metric_rows(table, slot=slot, scope=SCOPE, origin=settings.origin)
+    comparison = compare_wallets(table, assess_eligibility(table))
+    frame = metric_rows(table, comparison, slot=slot, scope=SCOPE, origin=settings.origin)
     unusable = frame.loc[frame["roi"].isna(), ["wallet", "null_reasons"]]
     return Derived(
         frame=frame,
@@ -101,6 +104,9 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
             "median_max_drawdown": _median(frame["max_drawdown"]),
             "share_null_cagr": float(frame["cagr"].isna().mean()) if len(frame) else None,
             "median_largest_gap_hours": _median(frame["largest_gap_hours"]),
+            "share_null_sharpe": float(frame["sharpe"].isna().mean()) if len(frame) else None,
+            "wallets_compared": int(frame["dsr_n"].max()) if len(frame) else 0,
+            "high_trust": int((frame["trust_label"] == "high").sum()),
         },
     )
 
