@@ -1,22 +1,26 @@
 """Pictures of what is computed: PNG for Dagster's UI and files, text for terminals.
 
 Belongs here: drawing. Does not belong here: reading tables, computing what is drawn, Dagster.
+
+matplotlib is imported when something is drawn: it takes half a second and writes a cache into the user's home, and the
+code location is loaded far more often than it draws.
 """
 
 import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import plotext
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
-from PIL import Image
 
 from hl_assets.equity.ragged import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _DPI = 80
 _COLOURS = 48
@@ -50,7 +54,9 @@ def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
         roi: float64[n], fractions. The two tails beyond the 2nd and 98th percentile are gathered at the edges.
         max_drawdown: float64[n], fractions, <= 0.
     """
-    figure = Figure(figsize=(8, 2.6), layout="constrained")
+    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415
+
+    figure = _figure(8, 2.6)
     for axes, name, values, color in zip(
         figure.subplots(1, 2), ("ROI", "max drawdown"), (roi, max_drawdown), (_UP, _DOWN), strict=True
     ):
@@ -67,7 +73,7 @@ def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
 
 def index_png(lines: Sequence[Line], title: str) -> bytes:
     """Return indices on one logarithmic axis."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    figure = _figure(8, 3.2)
     axes = figure.subplots()
     for line in lines:
         axes.plot(
@@ -82,7 +88,9 @@ def index_png(lines: Sequence[Line], title: str) -> bytes:
 
 def wallet_png(index: Line, drawdown: Line, account_value: Line) -> bytes:
     """One wallet: return index, drawdown and account value, one below the other on one time axis."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    from matplotlib.ticker import FuncFormatter, PercentFormatter  # noqa: PLC0415
+
+    figure = _figure(9, 7)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     top.plot(index.instants, np.where(index.values > 0, index.values, np.nan), color=_UP, linewidth=1.2)
     _log_axis(top)
@@ -121,15 +129,25 @@ def as_markdown(png: bytes, alternative: str) -> str:
     return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})"
 
 
-def _log_axis(axes: Axes) -> None:
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _log_axis(axes: "Axes") -> None:
+    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
+
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.grid(visible=True, alpha=0.3)
     axes.tick_params(labelsize=8)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: "Figure") -> bytes:
     """The figure in few colours: Dagster stores a tick's pictures with its events, and ticks are many."""
+    from PIL import Image  # noqa: PLC0415
+
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DPI)
     Image.open(drawn).convert("RGB").quantize(_COLOURS).save(small, format="png", optimize=True)

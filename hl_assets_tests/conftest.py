@@ -5,11 +5,18 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.embedded.process import ensure_running, stop
+
+# On a busy machine hypothesis would fail a test for generating slowly, which says nothing about our code.
+hypothesis.settings.register_profile(
+    "project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("project")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -1,6 +1,7 @@
 """The metric table of the domain as rows of `wallet_metrics`, and back.
 
-Belongs here: the correspondence between the two, loss-free in both directions. Does not belong here: computing metrics.
+Belongs here: the correspondence between the two, loss-free in both directions for every figure of a wallet by itself (the
+comparison with other wallets is stored beside them and not read back). Does not belong here: computing metrics.
 """
 
 from datetime import datetime
@@ -12,9 +13,10 @@ import pandas as pd
 from hl_assets.equity.flags import flag_names
 from hl_assets.equity.ragged import FloatArray
 from hl_assets.equity.returns import ReturnRules
-from hl_assets.metrics.catalog import METRICS, MetricDefinition
+from hl_assets.metrics.catalog import COMPARISON_METRICS, METRICS, MetricDefinition
 from hl_assets.metrics.flags import MetricFlag
-from hl_assets.metrics.nulls import NullReason
+from hl_assets.metrics.nulls import NullReason, labels_by_row
+from hl_assets.metrics.trust import Comparison
 from hl_assets.metrics.wallet_metrics import MetricTable
 from hl_assets.schemas.metrics import WALLET_METRICS
 
@@ -23,28 +25,70 @@ _INSTANT_COLUMNS = {
     "last_ts_ms": "last_ts",
     "performance_start_ms": "performance_start",
 }
+EXCHANGE_WINDOWS = ("day", "week", "month", "all_time")
 _REASONS = {reason.label: int(reason) for reason in NullReason}
 _FLAGS = {flag_names(flag)[0]: int(flag) for flag in MetricFlag}
 
 
-def metric_rows(table: MetricTable, *, slot: datetime, scope: str, origin: str) -> pd.DataFrame:
-    """Rows of `wallet_metrics` for the metrics of a slot."""
+def metric_rows(
+    table: MetricTable,
+    comparison: Comparison,
+    *,
+    slot: datetime,
+    scope: str,
+    origin: str,
+    exchange_roi: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Rows of `wallet_metrics` for the metrics of a slot and the comparison of its wallets.
+
+    Args:
+        table: Metrics.
+        comparison: What only the slot's wallets together tell.
+        slot: The slot.
+        scope: all or perp.
+        origin: Where the facts come from.
+        exchange_roi: wallet, day_roi, week_roi, month_roi, all_time_roi as on the board; wallets that are not on it,
+            or all without it, have nulls.
+    """
+    reasons = {**table.reasons, **{name: column.reasons for name, column in comparison.columns.items()}}
     columns: dict[str, Any] = {
         "as_of": pd.Series([slot] * len(table), dtype="datetime64[s, UTC]"),
         "wallet": list(table.wallets),
         "scope": scope,
-        "null_reasons": pd.Series(table.null_reasons(), dtype=object),
+        "null_reasons": pd.Series(labels_by_row(reasons), dtype=object),
         "flags": pd.Series([list(names) for names in table.flag_names()], dtype=object),
+        "trust_label": comparison.labels,
         "formula_version": table.formula_version,
         "origin": origin,
     }
     for metric in METRICS:
         columns[column_of(metric)] = _stored(metric, table.values[metric.name])
+    for metric in COMPARISON_METRICS:
+        columns[column_of(metric)] = _stored(metric, comparison.columns[metric.name].values)
+    columns |= _exchange_columns(table.wallets, exchange_roi, columns["null_reasons"])
     return WALLET_METRICS.conform(pd.DataFrame(columns, index=range(len(table))))
 
 
+def _exchange_columns(
+    wallets: tuple[str, ...], exchange_roi: pd.DataFrame | None, null_reasons: "pd.Series[Any]"
+) -> dict[str, Any]:
+    """The exchange's ROI per window and the null reasons with those of wallets that are not on the board."""
+    names = {f"{window}_roi": f"exchange_roi_{window}" for window in EXCHANGE_WINDOWS}
+    board = pd.DataFrame(columns=["wallet", *names]) if exchange_roi is None else exchange_roi
+    found = (
+        board.set_index("wallet").reindex(list(wallets))[list(names)].astype("float64").rename(columns=names)
+    )
+    absent = dict.fromkeys(names.values(), "not_on_board")
+    reasons = [
+        {**why, **absent} if missing else why
+        for why, missing in zip(null_reasons, found.isna().any(axis=1), strict=True)
+    ]
+    columns = {name: found[name].to_numpy() for name in found.columns}
+    return {**columns, "null_reasons": pd.Series(reasons, dtype=object)}
+
+
 def metric_table(rows: pd.DataFrame, rules: ReturnRules) -> MetricTable:
-    """The metric table that `metric_rows` stored.
+    """The metric table that `metric_rows` stored, without the comparison.
 
     Args:
         rows: Rows of `wallet_metrics` of one slot, in any order; at most one formula version.

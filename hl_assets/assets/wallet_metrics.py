@@ -9,16 +9,19 @@ from datetime import datetime
 import dagster as dg
 import pandas as pd
 
+from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.metric_rows import metric_rows
 from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.checks.results import Coverage, check_specs
-from hl_assets.equity.curves import RaggedCurves
 from hl_assets.equity.returns import ReturnRules
 from hl_assets.failures import RETRY_WAREHOUSE
+from hl_assets.metrics.eligibility import assess_eligibility
+from hl_assets.metrics.trust import compare_wallets
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets.partitions import daily
+from hl_assets.plots import distribution_png
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
@@ -27,22 +30,21 @@ from hl_assets.warehouse.connection import Warehouse
 
 SCOPE = "all"
 
-# Rows come in the order the slots saw them, so that of contradicting points the first seen is the one that counts.
-_POINTS_SQL = """
-SELECT wallet, toUnixTimestamp64Milli(ts) AS ts_ms, account_value, pnl
-FROM portfolio_points
-WHERE wallet IN {wallets:Array(String)} AND scope = {scope:String} AND segment = ''
-    AND as_of <= {slot:DateTime('UTC')} AND ts <= {slot:DateTime('UTC')}
-ORDER BY wallet, ts, as_of
+# The exchange's own ROI of the same wallets, from the board that the slot saw.
+_EXCHANGE_ROI_SQL = """
+SELECT wallet, day_roi, week_roi, month_roi, all_time_roi
+FROM leaderboard_rows
+WHERE as_of IN (SELECT board_as_of FROM leaderboard_snapshots WHERE as_of = {slot:DateTime('UTC')})
+    AND wallet IN {wallets:Array(String)}
 """
 
 
 @dg.asset(
     deps=["portfolio_histories"],
     description=(
-        "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor and data quality of every wallet fetched in a "
-        "slot, on its flow-adjusted return index: deposits and withdrawals change no ratio. Reads only points dated at or "
-        "before the slot. What cannot be computed is null, with the reason."
+        "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor, daily risk, significance, trust and data "
+        "quality of every wallet fetched in a slot, on its flow-adjusted return index: deposits and withdrawals change no "
+        "ratio. Reads only points dated at or before the slot. What cannot be computed is null, with the reason."
     ),
     group_name="metrics",
     kinds={"python", "numpy", "clickhouse"},
@@ -74,16 +76,13 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
     """Metrics of the wallets a slot fetched."""
     fetches = store.read_table(PORTFOLIO_FETCHES, as_of=slot, columns=["wallet", "status"])
     wallets = sorted(fetches.loc[fetches["status"] == "ok", "wallet"])
-    points = store.read_frame(_POINTS_SQL, {"wallets": wallets, "scope": SCOPE, "slot": slot})
-    curves = RaggedCurves.from_columns(
-        points["wallet"].to_numpy(object),
-        points["ts_ms"],
-        points["account_value"],
-        points["pnl"],
-        wallets=wallets,
-    )
+    curves = read_curves(store, wallets, SCOPE, slot)
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
-    frame = metric_rows(table, slot=slot, scope=SCOPE, origin=settings.origin)
+    comparison = compare_wallets(table, assess_eligibility(table))
+    exchange_roi = store.read_frame(_EXCHANGE_ROI_SQL, {"slot": slot, "wallets": wallets})
+    frame = metric_rows(
+        table, comparison, slot=slot, scope=SCOPE, origin=settings.origin, exchange_roi=exchange_roi
+    )
     unusable = frame.loc[frame["roi"].isna(), ["wallet", "null_reasons"]]
     return Derived(
         frame=frame,
@@ -101,6 +100,14 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
             "median_max_drawdown": _median(frame["max_drawdown"]),
             "share_null_cagr": float(frame["cagr"].isna().mean()) if len(frame) else None,
             "median_largest_gap_hours": _median(frame["largest_gap_hours"]),
+            "largest_gap_hours": None if frame.empty else float(frame["largest_gap_hours"].max()),
+            "mean_share_flow_dominated": _mean(frame["share_flow_dominated"]),
+            "share_null_sharpe": float(frame["sharpe"].isna().mean()) if len(frame) else None,
+            "wallets_compared": int(frame["dsr_n"].max()) if len(frame) else 0,
+            "high_trust": int((frame["trust_label"] == "high").sum()),
+        },
+        draw=lambda: {
+            "distribution": distribution_png(frame["roi"].to_numpy(), frame["max_drawdown"].to_numpy())
         },
     )
 
@@ -108,3 +115,8 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
 def _median(values: "pd.Series[float]") -> float | None:
     median = values.median()
     return None if pd.isna(median) else float(median)
+
+
+def _mean(values: "pd.Series[float]") -> float | None:
+    mean = values.mean()
+    return None if pd.isna(mean) else float(mean)

@@ -22,7 +22,7 @@ from hl_assets.cli.show import newest_slot, stored
 from hl_assets.equity.curves import RaggedCurves
 from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
 from hl_assets.exchange.addresses import normalize_address
-from hl_assets.metrics.catalog import METRICS, SCORED_METRICS
+from hl_assets.metrics.catalog import COMPARISON_METRICS, METRICS, SCORED_METRICS
 from hl_assets.metrics.drawdown import drawdown_series
 from hl_assets.metrics.nulls import NullReason
 from hl_assets.plots import Line, text_chart, wallet_png
@@ -39,7 +39,7 @@ from hl_assets.warehouse.connection import Warehouse
 Row = dict[Any, Any]
 
 _REASONS = {reason.label: reason.meaning for reason in NullReason}
-_FIGURES = {metric.name for metric in METRICS}
+_FIGURES = {metric.name for metric in (*METRICS, *COMPARISON_METRICS)}
 
 
 def show_wallet(
@@ -174,7 +174,9 @@ def _metric_table(metrics: Row) -> Table:
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("meaning")
     for column in WALLET_METRICS.columns:
-        if column.name in _FIGURES or column.name in {"first_ts", "last_ts"}:
+        if column.name in _FIGURES or column.name.startswith(
+            ("exchange_roi", "trust_label", "first_ts", "last_ts")
+        ):
             table.add_row(column.name, _value(column, metrics[column.name]), _meaning(column, metrics))
     if metrics["flags"]:
         table.add_row("flags", "", ", ".join(flag.replace("_", " ") for flag in metrics["flags"]))
@@ -193,7 +195,7 @@ def _value(column: ColumnSpec, value: Any) -> str:
 
 def _meaning(column: ColumnSpec, metrics: Row) -> str:
     reason = metrics["null_reasons"].get(column.name)
-    return f"unknown: {_REASONS[reason]}" if reason else column.description
+    return f"unknown: {_REASONS.get(reason, reason.replace('_', ' '))}" if reason else column.description
 
 
 def _grade_lines(grade: Row) -> Iterator[Text]:

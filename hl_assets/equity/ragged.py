@@ -74,9 +74,8 @@ def segment_reduce(ufunc: np.ufunc, values: FloatArray, offsets: IntArray, *, em
 
 def segment_count(marked: BoolArray, offsets: IntArray) -> IntArray:
     """Number of true elements in each segment."""
-    running = np.zeros(len(marked) + 1, dtype=np.int64)
-    np.cumsum(marked, out=running[1:])
-    return running[offsets[1:]] - running[offsets[:-1]]
+    # Marks are mostly few: finding them and cutting their positions is several times faster than a running count.
+    return np.diff(np.searchsorted(np.flatnonzero(marked), offsets)).astype(np.int64)
 
 
 def segment_last(values: FloatArray, offsets: IntArray) -> FloatArray:

@@ -7,7 +7,7 @@ from or tested against this catalogue.
 from dataclasses import dataclass
 from typing import Literal
 
-FORMULA_VERSION = "1"
+FORMULA_VERSION = "2"
 """Version of all definitions of `hl_assets.equity` and `hl_assets.metrics`; raise it when any figure may change."""
 
 Kind = Literal["float", "count", "bool", "instant_ms"]
@@ -67,6 +67,56 @@ METRICS: tuple[MetricDefinition, ...] = (
     ),
     _float("recovery_factor", "ratio", "roi / |max_drawdown|, signed"),
     _float("cagr_short", "fraction/year", "cagr of a span under 90 days: shown, never ranked"),
+    _float(
+        "ulcer_index",
+        "fraction",
+        "Root mean square of the drawdown, weighted by time, over the whole curve; each step counts with the drawdown at "
+        "its end",
+    ),
+    _float(
+        "time_under_water",
+        "fraction",
+        "Share of the time of the whole curve in steps that end below the running maximum",
+    ),
+    _float("volatility", "fraction/year", "Standard deviation of daily returns x sqrt(365)"),
+    _float("sharpe", "ratio", "Mean / standard deviation of daily returns x sqrt(365), no risk-free rate"),
+    _float(
+        "sortino",
+        "ratio",
+        "Mean of daily returns / root mean square of the negative ones (over all days) x sqrt(365)",
+    ),
+    _float(
+        "skew",
+        "ratio",
+        "Population skewness of daily returns; 0 if symmetric, negative if losses have the tail",
+    ),
+    _float("kurtosis", "ratio", "Raw population kurtosis of daily returns; a normal distribution has 3"),
+    _float(
+        "best_day_share",
+        "fraction",
+        "Share of the total daily log return that the best day earned; above 1 if the other days together lost",
+    ),
+    _float("daily_autocorrelation", "ratio", "Lag-1 autocorrelation of daily returns, -1 to 1"),
+    _count(
+        "n_daily_steps",
+        "Daily returns known since the newest funding after a wipe-out: steps between the last points of consecutive UTC "
+        "days, 12 to 36 hours apart",
+    ),
+    _float(
+        "daily_coverage",
+        "fraction",
+        "n_daily_steps over the days between the first and the last day's sample",
+    ),
+    _float(
+        "psr",
+        "fraction",
+        "Probabilistic Sharpe ratio: probability that the true Sharpe ratio is above 0, given length and shape of the record",
+    ),
+    _float(
+        "min_trl_days",
+        "days",
+        "Minimum track record length: daily steps after which psr would reach 95 % at this Sharpe ratio",
+    ),
     _float("recovery_usd", "ratio", "total_pnl / largest fall of cumulative PnL, signed"),
     _float("total_pnl", "USD", "PnL from the first to the last point of the curve"),
     _float("net_flow", "USD", "Deposits minus withdrawals after the first point"),
@@ -101,6 +151,11 @@ METRICS: tuple[MetricDefinition, ...] = (
     _float("share_flow_dominated", "fraction", "Share of steps whose flow is at least half of their capital"),
     _float("share_clipped", "fraction", "Share of steps whose return was cut to the ceiling"),
     _float("share_no_base", "fraction", "Share of steps with less capital at work than the funding floor"),
+    _float(
+        "share_clean_steps",
+        "fraction",
+        "Share of steps that are neither flow-dominated nor clipped, have capital at work and a known return",
+    ),
     _count("n_epochs", "Funded periods: an account value of 0 ends one, refunding starts the next"),
     _count("n_wipeouts", "Times trading lost everything; the index restarts at the refunding after it"),
     _count("n_drawdowns", "Drawdown episodes of the whole curve, the open one included"),
@@ -110,3 +165,33 @@ METRICS: tuple[MetricDefinition, ...] = (
     MetricDefinition("last_ts_ms", "ms", "instant_ms", "Last point of the curve"),
     MetricDefinition("performance_start_ms", "ms", "instant_ms", "Where roi and cagr begin"),
 )
+
+COMPARISON_METRICS: tuple[MetricDefinition, ...] = (
+    _float(
+        "dsr",
+        "fraction",
+        "Deflated Sharpe ratio: probability that the true Sharpe ratio is above the best one that dsr_n wallets without skill "
+        "would show",
+    ),
+    _float(
+        "dsr_benchmark",
+        "ratio",
+        "Annual Sharpe ratio expected of the best of dsr_n wallets without skill",
+    ),
+    _count("dsr_n", "Eligible wallets of the slot with a Sharpe ratio: those compared"),
+    _float(
+        "eb_sharpe",
+        "ratio",
+        "Empirical-Bayes mean of the true annual Sharpe ratio: sharpe, winsorised, shrunk towards the mean of the wallets "
+        "compared the more the shorter and wilder the record",
+    ),
+    _float("eb_sharpe_sd", "ratio", "Standard deviation of the true annual Sharpe ratio around eb_sharpe"),
+    _float("trust", "percent", "100 x trust_quality x trust_significance, 0 to 100"),
+    _float("trust_quality", "fraction", "Quality of the data: daily_coverage x share_clean_steps"),
+    _float(
+        "trust_significance",
+        "fraction",
+        "Probability that the true Sharpe ratio is above 0, given the record and the wallets compared",
+    ),
+)
+"""Figures that exist only among the wallets of a slot (`hl_assets.metrics.trust`), in publishing order."""

@@ -45,15 +45,19 @@ def episode_lows(fall: FloatArray, offsets: IntArray) -> tuple[FloatArray, IntAr
     return lows, segment_of(below[begins], offsets)
 
 
-def drawdowns(steps: Steps, shape: CurveShape) -> dict[str, Column]:
+def drawdowns(steps: Steps, shape: CurveShape, fall: FloatArray) -> dict[str, Column]:
     """`max_drawdown`, `avg_drawdown`, `n_drawdowns`.
 
     A wallet that was ever wiped out has `max_drawdown` -1, whatever else is unknown about it. Without an episode
     `avg_drawdown` is 0 (and the wallet is flagged untested).
+
+    Args:
+        steps: the returns.
+        shape: their shape.
+        fall: float64[n], as `drawdown_series` gives it.
     """
     offsets = steps.curves.offsets
     n_wallets = len(offsets) - 1
-    fall = drawdown_series(steps)
     lows, wallet = episode_lows(fall, offsets)
     n_episodes = np.bincount(wallet, minlength=n_wallets)
     sums = np.bincount(wallet, weights=lows, minlength=n_wallets)

@@ -3,6 +3,7 @@
 Belongs here: the reasons and the column type. When a figure is null is decided by the module that defines the figure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -25,6 +26,14 @@ class NullReason(IntEnum):
     NO_PNL_FALL = 7
     UNKNOWN_RETURN = 8
     NOT_FINITE = 9
+    TOO_FEW_DAILY_STEPS = 10
+    TOO_FEW_NEGATIVE_DAYS = 11
+    NO_VARIATION = 12
+    NO_GAIN = 13
+    SHARPE_NOT_POSITIVE = 14
+    NOT_ELIGIBLE = 15
+    TOO_FEW_WALLETS = 16
+    NO_SKILL_DISPERSION = 17
 
     @property
     def label(self) -> str:
@@ -48,9 +57,35 @@ _MEANINGS = {
     NullReason.NO_PNL_FALL: "cumulative PnL never fell: no ratio to a fall exists",
     NullReason.UNKNOWN_RETURN: "account value below zero without a loss that explains it: the index is unknown",
     NullReason.NOT_FINITE: "beyond what a number can hold",
+    NullReason.TOO_FEW_DAILY_STEPS: "fewer daily steps than the figure needs: points are too few or too far apart",
+    NullReason.TOO_FEW_NEGATIVE_DAYS: "fewer than 5 losing days: the downside is untested",
+    NullReason.NO_VARIATION: "daily returns do not vary: nothing to divide by",
+    NullReason.NO_GAIN: "the days together gained nothing: no share of a gain exists",
+    NullReason.SHARPE_NOT_POSITIVE: "the Sharpe ratio is not above 0: no record is long enough to prove that it is",
+    NullReason.NOT_ELIGIBLE: "the wallet is not compared with others: its data are insufficient",
+    NullReason.TOO_FEW_WALLETS: "too few wallets with a Sharpe ratio to compare with",
+    NullReason.NO_SKILL_DISPERSION: "differences between the wallets' Sharpe ratios are no larger than noise",
 }
 
 ReasonArray = npt.NDArray[np.uint8]
+
+
+def labels_by_row(reasons: Mapping[str, ReasonArray]) -> list[dict[str, str]]:
+    """Per row: name of each null figure -> why. Rows with the same nulls share one dictionary.
+
+    Args:
+        reasons: `NullReason` codes of each figure, all of one length.
+    """
+    codes = np.column_stack(list(reasons.values()))
+    shared: dict[bytes, dict[str, str]] = {}
+    result = []
+    for row in codes:
+        pattern = row.tobytes()
+        if pattern not in shared:
+            labelled = zip(reasons, row.tolist(), strict=True)
+            shared[pattern] = {name: NullReason(code).label for name, code in labelled if code}
+        result.append(shared[pattern])
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +112,19 @@ class Column:
             ValueError: a value is NaN and no condition says why.
         """
         reasons = np.zeros(len(values), dtype=np.uint8)
+        present = np.ones(len(values), dtype=np.bool_)
         for condition, reason in nulls:
-            reasons[condition & (reasons == NullReason.PRESENT)] = reason
-        reasons[np.isinf(values) & (reasons == NullReason.PRESENT)] = NullReason.NOT_FINITE
-        unexplained = np.isnan(values) & (reasons == NullReason.PRESENT)
-        if unexplained.any():
-            raise ValueError(f"{int(unexplained.sum())} values are NaN without a reason")
-        return cls(np.where(reasons == NullReason.PRESENT, values, np.nan), reasons)
+            if condition.any():  # most conditions hold nowhere
+                reasons[condition & present] = reason
+                present &= ~condition
+        odd = present & ~np.isfinite(values)
+        if odd.any():
+            unexplained = int(np.count_nonzero(np.isnan(values[odd])))
+            if unexplained:
+                raise ValueError(f"{unexplained} values are NaN without a reason")
+            reasons[odd] = NullReason.NOT_FINITE
+            present &= ~odd
+        return cls(np.where(present, values, np.nan), reasons)
 
     @property
     def null(self) -> BoolArray:

@@ -13,6 +13,8 @@ from hl_assets.metrics.nulls import Column
 from hl_assets.metrics.shape import MS_PER_DAY, MS_PER_HOUR, CurveShape
 
 UNIFORM_CV_PERCENT = 5.0
+DOUBTFUL = StepFlag.FLOW_DOMINATED | StepFlag.CLIPPED | StepFlag.NO_BASE | StepFlag.UNKNOWN_RETURN
+"""A step with none of these flags is clean."""
 
 
 def sampling(steps: Steps, shape: CurveShape) -> dict[str, Column]:
@@ -43,7 +45,7 @@ def sampling(steps: Steps, shape: CurveShape) -> dict[str, Column]:
 
 
 def step_shares(steps: Steps, shape: CurveShape) -> dict[str, Column]:
-    """Shares of flow-dominated, clipped and base-less steps; counts of epochs, wipe-outs, unknowns, contradictions."""
+    """Shares of flow-dominated, clipped, base-less and clean steps; counts of epochs, wipe-outs, unknowns, contradictions."""
     offsets = steps.curves.offsets
     n_steps = np.maximum(shape.n_points - 1, 1)
 
@@ -53,11 +55,13 @@ def step_shares(steps: Steps, shape: CurveShape) -> dict[str, Column]:
     def count(flag: StepFlag) -> Column:
         return Column.of(segment_count(steps.flagged(flag), offsets).astype(np.float64))
 
+    doubtful = segment_count(steps.flagged(DOUBTFUL), offsets)
     epochs = segment_reduce(np.maximum, steps.epoch.astype(np.float64), offsets, empty=0.0)
     return {
         "share_flow_dominated": share(StepFlag.FLOW_DOMINATED),
         "share_clipped": share(StepFlag.CLIPPED),
         "share_no_base": share(StepFlag.NO_BASE),
+        "share_clean_steps": Column.of(1.0 - doubtful / n_steps, *shape.fewer_than(2)),
         "n_epochs": Column.of(epochs),
         "n_wipeouts": count(StepFlag.WIPED_OUT),
         "n_unknown_returns": count(StepFlag.UNKNOWN_RETURN),

@@ -15,13 +15,17 @@ from hl_assets.equity.flags import StepFlag, flag_names
 from hl_assets.equity.ragged import FloatArray, SegmentScan, segment_count
 from hl_assets.equity.returns import ReturnRules, Steps, flow_adjusted_returns
 from hl_assets.metrics.catalog import FORMULA_VERSION, METRICS, SCORED_METRICS
-from hl_assets.metrics.drawdown import drawdown_ratios, drawdowns
+from hl_assets.metrics.daily import daily_quality, daily_returns
+from hl_assets.metrics.drawdown import drawdown_ratios, drawdown_series, drawdowns
 from hl_assets.metrics.flags import MetricFlag
 from hl_assets.metrics.flows import flows, profits, raw_twins
-from hl_assets.metrics.nulls import Column, NullReason, ReasonArray
+from hl_assets.metrics.nulls import Column, ReasonArray, labels_by_row
 from hl_assets.metrics.performance import performance
 from hl_assets.metrics.quality import sampling, step_shares
+from hl_assets.metrics.risk import daily_risk
 from hl_assets.metrics.shape import CurveShape
+from hl_assets.metrics.significance import record_significance
+from hl_assets.metrics.underwater import under_water
 
 SHORT_HISTORY_DAYS = 30.0
 _CHUNK_POINTS = 400_000
@@ -56,17 +60,7 @@ class MetricTable:
 
     def null_reasons(self) -> list[dict[str, str]]:
         """Per wallet: name of each null figure -> why. Wallets with the same nulls share one dictionary."""
-        names = list(self.values)
-        codes = np.column_stack([self.reasons[name] for name in names])
-        shared: dict[bytes, dict[str, str]] = {}
-        result = []
-        for row in codes:
-            pattern = row.tobytes()
-            if pattern not in shared:
-                labelled = zip(names, row.tolist(), strict=True)
-                shared[pattern] = {name: NullReason(code).label for name, code in labelled if code}
-            result.append(shared[pattern])
-        return result
+        return labels_by_row(self.reasons)
 
     def flag_names(self) -> list[tuple[str, ...]]:
         """Per wallet: published names of its flags, in a fixed order."""
@@ -117,7 +111,11 @@ def metric_columns(steps: Steps) -> dict[str, Column]:
     if len(steps.life_offsets) - 1 != int(shape.filled.sum()):  # somebody was wiped out and refunded
         wallet_scan = SegmentScan(steps.curves.offsets)
     grown = performance(steps, shape)
-    fallen = drawdowns(steps, shape)
+    fall = drawdown_series(steps)
+    fallen = drawdowns(steps, shape, fall)
+    daily = daily_returns(steps, shape)
+    sampled = daily_quality(daily, shape)
+    risk = daily_risk(daily, shape)
     return {
         **grown,
         **fallen,
@@ -127,6 +125,10 @@ def metric_columns(steps: Steps) -> dict[str, Column]:
         **raw_twins(steps, shape, wallet_scan),
         **sampling(steps, shape),
         **step_shares(steps, shape),
+        **under_water(steps, shape, fall),
+        **sampled,
+        **risk,
+        **record_significance(risk, sampled["n_daily_steps"]),
     }
 
 

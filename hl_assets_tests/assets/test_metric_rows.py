@@ -9,6 +9,8 @@ from hl_assets.assets.metric_rows import column_of, metric_rows, metric_table
 from hl_assets.equity.curves import RaggedCurves
 from hl_assets.equity.returns import ReturnRules
 from hl_assets.metrics.catalog import METRICS
+from hl_assets.metrics.eligibility import assess_eligibility
+from hl_assets.metrics.trust import Comparison, compare_wallets
 from hl_assets.metrics.wallet_metrics import MetricTable, compute_wallet_metrics
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.validation import validate_contract
@@ -38,6 +40,10 @@ def mixed_table() -> MetricTable:
     return compute_wallet_metrics(RaggedCurves.from_groups(wallets, groups))
 
 
+def compared(table: MetricTable) -> Comparison:
+    return compare_wallets(table, assess_eligibility(table))
+
+
 def assert_equal(table: MetricTable, other: MetricTable) -> None:
     assert table.wallets == other.wallets
     for metric in METRICS:
@@ -48,20 +54,20 @@ def assert_equal(table: MetricTable, other: MetricTable) -> None:
 
 
 def test_every_figure_has_a_column_and_the_rows_keep_the_contract() -> None:
-    rows = metric_rows(mixed_table(), slot=SLOT, scope="all", origin="simulated")
+    rows = metric_rows(mixed_table(), compared(mixed_table()), slot=SLOT, scope="all", origin="simulated")
     assert {column_of(metric) for metric in METRICS} <= set(rows.columns)
     assert validate_contract(WALLET_METRICS, rows).passed
 
 
 def test_rows_and_back_is_loss_free() -> None:
     table = mixed_table()
-    rows = metric_rows(table, slot=SLOT, scope="all", origin="simulated")
+    rows = metric_rows(table, compared(table), slot=SLOT, scope="all", origin="simulated")
     assert_equal(table, metric_table(rows, ReturnRules()))
 
 
 def test_through_the_warehouse_and_back_is_loss_free(warehouse: Warehouse) -> None:
     table = mixed_table()
-    rows = metric_rows(table, slot=SLOT, scope="all", origin="simulated")
+    rows = metric_rows(table, compared(table), slot=SLOT, scope="all", origin="simulated")
     warehouse.ensure_tables([WALLET_METRICS])
     Publisher(warehouse).replace_slice(WALLET_METRICS, SLOT, rows, Provenance("test", "test", "simulated"))
     stored = warehouse.read_table(WALLET_METRICS, as_of=SLOT)
@@ -72,4 +78,18 @@ def test_through_the_warehouse_and_back_is_loss_free(warehouse: Warehouse) -> No
 def test_an_empty_slot_is_an_empty_table() -> None:
     empty = metric_table(WALLET_METRICS.empty(), ReturnRules())
     assert len(empty) == 0
-    assert metric_rows(empty, slot=SLOT, scope="all", origin="simulated").empty
+    assert metric_rows(empty, compared(empty), slot=SLOT, scope="all", origin="simulated").empty
+
+
+def test_the_exchanges_own_roi_stands_beside_ours() -> None:
+    table = mixed_table()
+    first = table.wallets[0]
+    board = pd.DataFrame(
+        {"wallet": [first], "day_roi": [0.1], "week_roi": [0.2], "month_roi": [0.3], "all_time_roi": [4.0]}
+    )
+    rows = metric_rows(table, compared(table), slot=SLOT, scope="all", origin="live", exchange_roi=board)
+    named = rows.set_index("wallet")
+    assert named.loc[first, "exchange_roi_all_time"] == 4.0
+    assert "exchange_roi_day" not in named.loc[first, "null_reasons"]
+    assert named["exchange_roi_day"].isna().sum() == len(table) - 1
+    assert named.iloc[1]["null_reasons"]["exchange_roi_day"] == "not_on_board"

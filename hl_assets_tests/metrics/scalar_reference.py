@@ -6,6 +6,8 @@ Written from the definitions, point by point, without sharing any code with the 
 import itertools
 import math
 
+from hl_assets_tests.metrics.scalar_daily import daily_metrics
+
 DAY_MS = 86_400_000
 YEAR_MS = 31_557_600_000
 COUNTS = (
@@ -16,6 +18,7 @@ COUNTS = (
     "n_drawdowns",
     "n_unknown_returns",
     "n_contradictions",
+    "n_daily_steps",
 )
 FLOOR, NOISE_USD, NOISE_SHARE, CEILING, DOMINATED = 10.0, 1.0, 1e-6, 10.0, 0.5
 
@@ -128,6 +131,9 @@ def metrics_of(ts, values, pnl):
         result |= _drawdowns(index, life, result)
         result |= _dollars(values, pnl, steps)
         result |= _quality(ts, steps)
+        result |= _under_water(ts, index, life)
+    if len(values) - born >= 2:
+        result |= daily_metrics(ts[born:], index[born:])
     return {name: value for name, value in result.items() if value is not None}
 
 
@@ -146,6 +152,26 @@ def _drawdowns(index, life, so_far):
             if so_far.get(growth) is not None:
                 found[ratio] = so_far[growth] / abs(found["max_drawdown"])
     return found
+
+
+def _under_water(ts, index, life):
+    """Ulcer index and share of time below the maximum."""
+    square = below = total = 0.0
+    top = 1.0
+    for i in range(1, len(ts)):
+        if life[i] != life[i - 1]:
+            top = 1.0
+            continue
+        if math.isnan(index[i]):
+            return {}
+        top = max(top, index[i])
+        fall = index[i] / top - 1.0
+        fall = fall if fall < -1e-9 else 0.0
+        hours = (ts[i] - ts[i - 1]) / 3_600_000
+        total += hours
+        square += hours * fall**2
+        below += hours * (fall < 0)
+    return {"ulcer_index": math.sqrt(square / total), "time_under_water": below / total} if total else {}
 
 
 def _dollars(values, pnl, steps):
@@ -177,4 +203,8 @@ def _quality(ts, steps):
         "share_flow_dominated": sum(step["dominated"] for step in steps) / len(steps),
         "share_clipped": sum(step["clipped"] for step in steps) / len(steps),
         "share_no_base": sum(step["no_base"] for step in steps) / len(steps),
+        "share_clean_steps": sum(
+            not any(step[name] for name in ("dominated", "clipped", "no_base", "unknown")) for step in steps
+        )
+        / len(steps),
     }
