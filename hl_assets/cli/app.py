@@ -102,7 +102,7 @@ def wallet(
         Path | None, typer.Option(help="Draw the curve into this file instead of the terminal.")
     ] = None,
     as_known: Annotated[
-        bool, typer.Option("--as-known", help="Draw only points that had been seen by the slot.")
+        bool, typer.Option("--as-known", help="Compute from points that had been seen by the slot only.")
     ] = False,
     source: SourceOption = None,
 ) -> None:

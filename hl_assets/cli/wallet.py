@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hl_assets.assets.curves import read_curves
+from hl_assets.assets.metric_rows import metric_rows
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.ranking import percent, printable_name
 from hl_assets.cli.show import newest_slot, stored
@@ -24,7 +25,10 @@ from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
 from hl_assets.exchange.addresses import normalize_address
 from hl_assets.metrics.catalog import COMPARISON_METRICS, METRICS, SCORED_METRICS
 from hl_assets.metrics.drawdown import drawdown_series
+from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.nulls import NullReason
+from hl_assets.metrics.trust import compare_wallets
+from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets.plots import Line, text_chart, wallet_png
 from hl_assets.schemas.contract import ColumnSpec
 from hl_assets.schemas.grades import AI_GRADES
@@ -59,7 +63,7 @@ def show_wallet(
         as_of: Newest slot at or before this instant.
         console: Where to print.
         png: File to draw the curve into, instead of the terminal.
-        as_known: Draw only points whose answer had arrived by the slot.
+        as_known: Compute and draw from points whose answer had arrived by the slot, instead of what is stored.
 
     Raises:
         InvalidAddressError: The address is none.
@@ -82,6 +86,8 @@ def show_wallet(
         scores = _row(store.read_table(WALLET_SCORES, as_of=slot, where={"wallet": wallet}))
         grade = _row(store.read_table(AI_GRADES, as_of=slot, where={"wallet": wallet}))
         curves = read_curves(store, [wallet], "all", slot, known_at=slot if as_known else None)
+    if as_known:
+        scores, grade, metrics = None, None, _metrics_as_known(curves, slot, settings)
     if scores is not None:
         console.print(_score_table(scores))
     if metrics is not None:
@@ -90,6 +96,14 @@ def show_wallet(
         for line in _grade_lines(grade):
             console.print(line, soft_wrap=True)
     _draw(curves, settings, console, png)
+
+
+def _metrics_as_known(curves: RaggedCurves, slot: datetime, settings: Settings) -> Row:
+    """The wallet's metrics from what had been seen by the slot; alone, it is compared with nobody."""
+    table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
+    comparison = compare_wallets(table, assess_eligibility(table))
+    rows = metric_rows(table, comparison, slot=slot, scope="all", origin=settings.origin)
+    return {str(name): value for name, value in rows.iloc[0].items()}
 
 
 def _draw(curves: RaggedCurves, settings: Settings, console: Console, png: Path | None) -> None:

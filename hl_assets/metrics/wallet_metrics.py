@@ -5,6 +5,7 @@ Formulas belong in the modules this one calls; columns are described in `hl_asse
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,8 @@ from hl_assets.metrics.significance import record_significance
 from hl_assets.metrics.underwater import under_water
 
 SHORT_HISTORY_DAYS = 30.0
-_CHUNK_POINTS = 400_000
+_CHUNK_POINTS = 200_000
+_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +72,11 @@ class MetricTable:
 
 
 def compute_wallet_metrics(
-    curves: RaggedCurves, rules: ReturnRules | None = None, *, chunk_points: int = _CHUNK_POINTS
+    curves: RaggedCurves,
+    rules: ReturnRules | None = None,
+    *,
+    chunk_points: int = _CHUNK_POINTS,
+    threads: int = _THREADS,
 ) -> MetricTable:
     """Every metric of every wallet, from the points given and no others.
 
@@ -80,27 +86,35 @@ def compute_wallet_metrics(
     Args:
         curves: the points.
         rules: thresholds of the returns; default `ReturnRules()`.
-        chunk_points: points worked on at once; bounds memory (about 250 bytes a point beside the curves).
+        chunk_points: points one thread works on at once; bounds memory (about 250 bytes a point and thread, beside the
+            curves). The default keeps a chunk's arrays near the processor's cache.
+        threads: chunks worked on at the same time; numpy lets go of the interpreter while it computes.
 
     Returns:
         One row per wallet, empty curves included (their figures are null with a reason).
 
     Raises:
-        ValueError: `chunk_points` is not positive.
+        ValueError: `chunk_points` or `threads` is not positive.
     """
-    if chunk_points < 1:
-        raise ValueError(f"chunk_points must be positive, got {chunk_points}")
+    if chunk_points < 1 or threads < 1:
+        raise ValueError(f"chunk_points and threads must be positive, got {chunk_points} and {threads}")
     rules = rules or ReturnRules()
     values = {metric.name: np.full(curves.n_wallets, np.nan) for metric in METRICS}
     reasons = {metric.name: np.zeros(curves.n_wallets, dtype=np.uint8) for metric in METRICS}
     flags = np.zeros(curves.n_wallets, dtype=np.uint32)
-    for wallets, chunk in curves.chunks(chunk_points):
+
+    def work(wallets: slice, chunk: RaggedCurves) -> None:
+        """Fill the chunk's own rows; no two chunks share one."""
         steps = flow_adjusted_returns(chunk, rules)
         columns = metric_columns(steps)
         for name, column in columns.items():
             values[name][wallets] = column.values
             reasons[name][wallets] = column.reasons
         flags[wallets] = _flags(steps, columns)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, wallets, chunk) for wallets, chunk in curves.chunks(chunk_points)]:
+            done.result()
     return MetricTable(curves.wallets, values, reasons, flags, FORMULA_VERSION, rules)
 
 

@@ -93,8 +93,24 @@ def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.Complet
     shown = shell.run("wallet", wallet.upper().replace("0X", "0x"))
     assert shown.returncode == 0, shown.stderr
     assert wallet in shown.stdout
-    for expected in ("max_drawdown", "Deepest fall of the index", "Grade by rules", "the exchange's own PnL"):
+    for expected in (
+        "max_drawdown",
+        "Deepest fall of the index",
+        "Grade by rules",
+        "the exchange's own PnL",
+        "sharpe",
+    ):
         assert expected in shown.stdout
+    assert "Return index" in shown.stdout, "the curve is drawn"
+    drawn = shell.run("wallet", wallet, "--png", "curve.png")
+    assert "drawn into curve.png" in drawn.stdout
+    picture = shell.folder / "curve.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    picture.unlink()
+    known = shell.run("wallet", wallet, "--as-known")
+    assert known.returncode == 0, known.stderr
+    assert "max_drawdown" in known.stdout
+    assert "Rank" not in known.stdout
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hl_assets.equity.curves import RaggedCurves
 from hl_assets.metrics.catalog import METRICS
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets_tests.equity.builders import DAY_MS, START_MS
+from hl_assets_tests.metrics import daily_board
 from hl_assets_tests.metrics.scalar_reference import metrics_of
 
 amounts = st.one_of(
@@ -146,3 +147,14 @@ def test_an_empty_board():
 def test_chunks_must_have_points():
     with pytest.raises(ValueError, match="chunk_points"):
         compute_wallet_metrics(board([]), chunk_points=0)
+
+
+def test_threads_change_no_bit() -> None:
+    curves = daily_board.board(*daily_board.ragged_wallets(9, 60))
+    alone = compute_wallet_metrics(curves, threads=1)
+    for threads in (2, 5):
+        together = compute_wallet_metrics(curves, chunk_points=200, threads=threads)
+        for name, values in alone.values.items():
+            np.testing.assert_array_equal(together.values[name], values, name)
+            np.testing.assert_array_equal(together.reasons[name], alone.reasons[name], name)
+        np.testing.assert_array_equal(together.flags, alone.flags)
