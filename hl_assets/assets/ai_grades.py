@@ -12,19 +12,17 @@ import dagster as dg
 import pandas as pd
 
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.metric_rows import metric_table
 from hl_assets.assets.reconcile import Derivation, Derived
-from hl_assets.checks.results import Coverage, check_specs
+from hl_assets.assets.slot_asset import slot_asset
+from hl_assets.checks.results import Coverage
 from hl_assets.equity.returns import ReturnRules
-from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.grading.inputs import build_grade_inputs
 from hl_assets.grading.interface import Grade, Grader
 from hl_assets.grading.service import grade_batch
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.percentiles import percentile_matrix
-from hl_assets.partitions import daily
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
@@ -32,23 +30,18 @@ from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
 
 
-@dg.asset(
+@slot_asset(
+    AI_GRADES,
+    layer="derived",
+    grain="wallet_x_slot",
+    group="grading",
+    owner="quant-research",
     deps=["wallet_metrics"],
     description=(
         "Style, sustainability, confidence, hidden risks and six discrete scores of every trader, with their source. The "
         "grader here is a set of rules; no name that a trader chose ever reaches a grader. Wallets with too little data "
         "are not graded, and say why."
     ),
-    group_name="grading",
-    kinds={"python", "clickhouse"},
-    owners=["team:quant-research"],
-    tags={"layer": "derived", "grain": "wallet_x_slot"},
-    pool="clickhouse_write",
-    partitions_def=daily,
-    retry_policy=RETRY_WAREHOUSE,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    check_specs=check_specs("ai_grades", partitions_def=daily, coverage=True),
-    metadata=definition_metadata(AI_GRADES),
 )
 def ai_grades(
     context: dg.AssetExecutionContext,

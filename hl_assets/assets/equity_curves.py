@@ -12,15 +12,13 @@ import pandas as pd
 
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.reconcile import Derivation, Derived
-from hl_assets.checks.results import Coverage, check_specs
+from hl_assets.assets.slot_asset import slot_asset
+from hl_assets.checks.results import Coverage
 from hl_assets.equity.flags import StepFlag, StitchFlag, flag_names
 from hl_assets.equity.ragged import segment_of
 from hl_assets.equity.returns import ReturnRules, Steps, flow_adjusted_returns
-from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.metrics.drawdown import drawdown_series
-from hl_assets.partitions import daily
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.equity import EQUITY_CURVES
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
@@ -31,22 +29,18 @@ _PERP_FAULT = "perp_" + flag_names(StitchFlag.PERP_BASELINE_FAULT)[0]
 _FELL_BACK = flag_names(StitchFlag.FELL_BACK_TO_ALL)[0]
 
 
-@dg.asset(
+@slot_asset(
+    EQUITY_CURVES,
+    layer="derived",
+    grain="wallet_x_point",
+    group="metrics",
+    owner="quant-research",
     deps=["portfolio_histories"],
+    kinds=frozenset({"python", "numpy", "clickhouse"}),
     description=(
         "Account value, PnL, flow, return, index and drawdown of every point of every wallet fetched, for both scopes, as "
         "of the newest slot of the day. The place to look at or plot a curve; metrics are computed from the same steps."
     ),
-    group_name="metrics",
-    kinds={"python", "numpy", "clickhouse"},
-    owners=["team:quant-research"],
-    tags={"layer": "derived", "grain": "wallet_x_point"},
-    pool="clickhouse_write",
-    partitions_def=daily,
-    retry_policy=RETRY_WAREHOUSE,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    check_specs=check_specs("equity_curves", partitions_def=daily, coverage=True),
-    metadata=definition_metadata(EQUITY_CURVES),
 )
 def equity_curves(
     context: dg.AssetExecutionContext,

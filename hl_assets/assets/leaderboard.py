@@ -13,15 +13,15 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from hl_assets.assets.describe import PREVIEW_ROWS, definition_metadata, slot_metadata
+from hl_assets.assets.describe import PREVIEW_ROWS, slot_metadata
+from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.assets.verdict import blocking_results, judge, refusal
 from hl_assets.assets.window import RunWindow, nothing_stored, run_window
 from hl_assets.checks.freshness import freshness_policy
-from hl_assets.checks.results import check_specs, drift_result, non_empty_result
+from hl_assets.checks.results import drift_result, non_empty_result
 from hl_assets.exchange.payloads import Leaderboard, LeaderboardWindow
 from hl_assets.exchange.responses import LeaderboardResponse
-from hl_assets.failures import RETRY_WAREHOUSE, classified_failures
-from hl_assets.partitions import daily
+from hl_assets.failures import classified_failures
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
@@ -38,22 +38,18 @@ WINDOWS: dict[LeaderboardWindow, str] = {
 """The exchange's names of the windows, and the prefixes of our columns."""
 
 
-@dg.asset(
+@slot_asset(
+    LEADERBOARD_ROWS,
+    layer="raw",
+    grain="wallet_x_board",
+    group="exchange",
+    owner="data-platform",
+    coverage=False,
+    freshness_policy=freshness_policy(Settings()),
     description=(
         "The exchange's trader leaderboard as each 10-minute slot saw it. The exchange refreshes it about hourly, so an "
         "unchanged board is stored once and slots point at it. A slot is fetched only while it is the present."
     ),
-    group_name="exchange",
-    kinds={"python", "clickhouse"},
-    owners=["team:data-platform"],
-    tags={"layer": "raw", "grain": "wallet_x_board"},
-    pool="hyperliquid_api",
-    partitions_def=daily,
-    retry_policy=RETRY_WAREHOUSE,
-    freshness_policy=freshness_policy(Settings()),
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    check_specs=check_specs("leaderboard", partitions_def=daily, coverage=False),
-    metadata=definition_metadata(LEADERBOARD_ROWS),
 )
 def leaderboard(
     context: dg.AssetExecutionContext,

@@ -14,16 +14,16 @@ import dagster as dg
 import pandas as pd
 from dagster import DagsterLogManager
 
-from hl_assets.assets.describe import definition_metadata, slot_metadata
+from hl_assets.assets.describe import slot_metadata
 from hl_assets.assets.points import PointCounts, WalletPoints, new_points, read_points
+from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.assets.verdict import blocking_results, judge, refusal
 from hl_assets.assets.window import RunWindow, nothing_stored, run_window
-from hl_assets.checks.results import Coverage, check_specs, coverage_result, drift_result, non_empty_result
+from hl_assets.checks.results import Coverage, coverage_result, drift_result, non_empty_result
 from hl_assets.exchange.payloads import PortfolioWindowName
 from hl_assets.exchange.responses import PortfolioOutcome
 from hl_assets.exchange.selection import TopN
-from hl_assets.failures import RETRY_WAREHOUSE, classified_failures
-from hl_assets.partitions import daily
+from hl_assets.failures import classified_failures
 from hl_assets.progress import Progress, announce
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
@@ -42,23 +42,18 @@ _VOLUMES: dict[PortfolioWindowName, str] = {
 }
 
 
-@dg.asset(
+@slot_asset(
+    PORTFOLIO_FETCHES,
+    layer="raw",
+    grain="wallet_x_slot",
+    group="exchange",
+    owner="data-platform",
     deps=["leaderboard"],
     description=(
         "Portfolio histories of the slot's top wallets: every point the exchange gave, stored once with the slot that saw "
         "it first, and one row per wanted wallet that says what came of asking. A wallet's failure is a row, not a failed "
         "tick; running a slot again fetches only what is missing or failed."
     ),
-    group_name="exchange",
-    kinds={"python", "clickhouse"},
-    owners=["team:data-platform"],
-    tags={"layer": "raw", "grain": "wallet_x_slot"},
-    pool="hyperliquid_api",
-    partitions_def=daily,
-    retry_policy=RETRY_WAREHOUSE,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    check_specs=check_specs("portfolio_histories", partitions_def=daily, coverage=True),
-    metadata=definition_metadata(PORTFOLIO_FETCHES),
 )
 def portfolio_histories(
     context: dg.AssetExecutionContext,

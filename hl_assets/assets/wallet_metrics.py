@@ -11,16 +11,14 @@ import pandas as pd
 
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.metric_rows import metric_rows
 from hl_assets.assets.reconcile import Derivation, Derived
-from hl_assets.checks.results import Coverage, check_specs
+from hl_assets.assets.slot_asset import slot_asset
+from hl_assets.checks.results import Coverage
 from hl_assets.equity.returns import ReturnRules
-from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.trust import compare_wallets
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
-from hl_assets.partitions import daily
 from hl_assets.plots import distribution_png
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.metrics import WALLET_METRICS
@@ -39,23 +37,19 @@ WHERE as_of IN (SELECT board_as_of FROM leaderboard_snapshots WHERE as_of = {slo
 """
 
 
-@dg.asset(
+@slot_asset(
+    WALLET_METRICS,
+    layer="derived",
+    grain="wallet_x_slot",
+    group="metrics",
+    owner="quant-research",
     deps=["portfolio_histories"],
+    kinds=frozenset({"python", "numpy", "clickhouse"}),
     description=(
         "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor, daily risk, significance, trust and data "
         "quality of every wallet fetched in a slot, on its flow-adjusted return index: deposits and withdrawals change no "
         "ratio. Reads only points dated at or before the slot. What cannot be computed is null, with the reason."
     ),
-    group_name="metrics",
-    kinds={"python", "numpy", "clickhouse"},
-    owners=["team:quant-research"],
-    tags={"layer": "derived", "grain": "wallet_x_slot"},
-    pool="clickhouse_write",
-    partitions_def=daily,
-    retry_policy=RETRY_WAREHOUSE,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    check_specs=check_specs("wallet_metrics", partitions_def=daily, coverage=True),
-    metadata=definition_metadata(WALLET_METRICS),
 )
 def wallet_metrics(
     context: dg.AssetExecutionContext,

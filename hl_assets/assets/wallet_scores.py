@@ -14,19 +14,17 @@ import pandas as pd
 
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.describe import definition_metadata
 from hl_assets.assets.metric_rows import metric_table
 from hl_assets.assets.reconcile import Derivation, Derived
+from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.checks.freshness import freshness_policy
-from hl_assets.checks.results import Coverage, check_specs
+from hl_assets.checks.results import Coverage
 from hl_assets.equity.ragged import BoolArray, FloatArray
 from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
-from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.discrete import capped_scores, discrete_scores
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.percentiles import percentile_matrix
-from hl_assets.partitions import daily
 from hl_assets.plots import Line, index_png
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.grades import AI_GRADES
@@ -40,23 +38,18 @@ from hl_assets.warehouse.connection import Warehouse
 _GRADE_SCORES = [f"{name}_score" for name in SCORED_METRICS]
 
 
-@dg.asset(
+@slot_asset(
+    WALLET_SCORES,
+    layer="derived",
+    grain="wallet_x_slot",
+    group="scoring",
+    owner="quant-research",
     deps=["wallet_metrics", "ai_grades"],
+    freshness_policy=freshness_policy(Settings()),
     description=(
         "The ranking of a slot: percentiles of six metrics among eligible wallets, discrete scores (a model's where it gave "
         "a valid grade, else the rules'), their weighted mean, and a dense rank. Ineligible wallets are rows that say why."
     ),
-    group_name="scoring",
-    kinds={"python", "clickhouse"},
-    owners=["team:quant-research"],
-    tags={"layer": "derived", "grain": "wallet_x_slot"},
-    pool="clickhouse_write",
-    partitions_def=daily,
-    retry_policy=RETRY_WAREHOUSE,
-    freshness_policy=freshness_policy(Settings()),
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    check_specs=check_specs("wallet_scores", partitions_def=daily, coverage=True),
-    metadata=definition_metadata(WALLET_SCORES),
 )
 def wallet_scores(
     context: dg.AssetExecutionContext,

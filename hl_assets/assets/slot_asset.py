@@ -1,0 +1,69 @@
+"""`slot_asset`: the decorator of every asset, with what they all have in common.
+
+Belongs here: what follows from an asset's table and layer: partitions, pool, retries, backfills, checks, table metadata.
+Does not belong here: what differs between assets.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import dagster as dg
+
+from hl_assets.assets.describe import definition_metadata
+from hl_assets.checks.results import check_specs
+from hl_assets.failures import RETRY_WAREHOUSE
+from hl_assets.partitions import daily
+from hl_assets.schemas.contract import TableContract
+
+_POOLS = {"raw": "hyperliquid_api", "derived": "clickhouse_write"}
+"""Raw assets wait for the exchange, derived ones for the warehouse."""
+
+
+def slot_asset(
+    table: TableContract,
+    *,
+    layer: Literal["raw", "derived"],
+    grain: str,
+    group: str,
+    owner: str,
+    description: str,
+    deps: Sequence[str] = (),
+    kinds: frozenset[str] = frozenset({"python", "clickhouse"}),
+    coverage: bool = True,
+    freshness_policy: dg.FreshnessPolicy | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Make an asset of a function that publishes a table slot by slot; the function's name is the asset's.
+
+    Args:
+        table: Its (main) table; name, columns, grain and cautions become the definition's metadata.
+        layer: raw (takes from the exchange) or derived.
+        grain: What a row is, as a tag.
+        group: Group in Dagster's UI.
+        owner: Team that answers for it.
+        description: What it holds, for people.
+        deps: Assets upstream.
+        kinds: Kinds shown in Dagster's UI.
+        coverage: Whether it checks the share of wallets that made it through.
+        freshness_policy: Dagster's own watch, where it has one.
+    """
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        made = dg.asset(
+            deps=list(deps),
+            description=description,
+            group_name=group,
+            kinds=set(kinds),
+            owners=[f"team:{owner}"],
+            tags={"layer": layer, "grain": grain},
+            pool=_POOLS[layer],
+            partitions_def=daily,
+            retry_policy=RETRY_WAREHOUSE,
+            # One run and one verdict of the checks per day; a run over several days would have one for all.
+            backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+            freshness_policy=freshness_policy,
+            check_specs=check_specs(function.__name__, partitions_def=daily, coverage=coverage),
+            metadata=definition_metadata(table),
+        )
+        return made(function)
+
+    return decorate
