@@ -1,0 +1,53 @@
+"""Rows that break their contract: the check is recorded, nothing is written, nothing downstream runs."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+import hl_assets.assets.wallet_metrics as asset
+from hl_assets_tests.pipeline.conftest import SLOT, Platform, assert_same_tables, checks_of, failure_of
+
+
+def break_rows(monkeypatch: pytest.MonkeyPatch, breaking: Any) -> None:
+    """Have metrics come out wrong. The domain cannot make such rows, so its last step is replaced."""
+    original = asset.metric_rows
+
+    def broken(*arguments: Any, **named: Any) -> pd.DataFrame:
+        return breaking(original(*arguments, **named))
+
+    monkeypatch.setattr(asset, "metric_rows", broken)
+
+
+@pytest.mark.parametrize(
+    ("check", "breaking", "count"),
+    [
+        ("contract", lambda rows: rows.assign(roi=rows["roi"].where(rows.index > 2, -5.0)), 3),
+        ("unique_key", lambda rows: pd.concat([rows, rows.head(2)], ignore_index=True), 4),
+    ],
+)
+def test_broken_rows_are_refused(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, check: str, breaking: Any, count: int
+) -> None:
+    assert platform.tick().success
+    before = platform.read()
+    platform.at(SLOT + timedelta(minutes=10))
+    break_rows(monkeypatch, breaking)
+    result = platform.tick()
+    assert not result.success
+    assert "nothing was written for 2026-05-31T12:20:00Z" in failure_of(result)
+    evaluation = checks_of(result)["wallet_metrics", check]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert evaluation.metadata["failures"].records[0].data["rows"] == count
+    assert 0 < len(evaluation.metadata["samples"].records) <= 20
+    materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+    assert materialised == {"leaderboard", "portfolio_histories", "equity_curves"}
+    after = platform.read()
+    derived = ("wallet_metrics", "ai_grades", "wallet_scores")
+    assert_same_tables({name: before[name] for name in derived}, after)
+
+    monkeypatch.undo()
+    assert platform.tick().success, "the next run heals the slot"
+    assert platform.manifest_slots()["wallet_scores"] == [SLOT, SLOT + timedelta(minutes=10)]
