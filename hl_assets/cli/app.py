@@ -155,8 +155,13 @@ def sandbox(
     """Serve a local exchange with Hyperliquid's endpoints, shapes and limits, until Ctrl-C."""
     from hl_assets.cli.sandbox import serve_sandbox  # noqa: PLC0415
 
-    values = _values(sandbox_wallets=wallets, sandbox_seed=seed, recording=recording)
-    serve_sandbox(values, port, clock, weight_per_minute)
+    serve_sandbox(
+        _values(sandbox_wallets=wallets, sandbox_seed=seed),
+        recording=recording,
+        port=port,
+        clock=clock,
+        weight_per_minute=weight_per_minute,
+    )
 
 
 @app.command(epilog="Examples: `hl-assets dev`, `hl-assets dev --source live --port 3001`")

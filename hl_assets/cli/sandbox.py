@@ -5,6 +5,7 @@ Belongs here: settings to a sandbox configuration, and what is said when it list
 """
 
 import sys
+from pathlib import Path
 
 from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, run_sandbox
 from hl_assets.settings import Settings
@@ -14,12 +15,21 @@ READY_PREFIX = "Local exchange: "
 
 
 def serve_sandbox(
-    values: dict[str, object], port: int | None, clock: str | None, weight_per_minute: int
+    values: dict[str, object],
+    *,
+    recording: Path | None,
+    port: int | None,
+    clock: str | None,
+    weight_per_minute: int,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM."""
+    """Serve until Ctrl-C or SIGTERM.
+
+    HL_ASSETS_RECORDING plays no part: it belongs to the recorded source, and a sandbox that is asked for simulated
+    wallets must not serve real ones.
+    """
     settings = Settings.load(**values)
     config = SandboxConfig(
-        recording=settings.recording,
+        recording=recording,
         wallets=settings.sandbox_wallets,
         seed=settings.sandbox_seed,
         clock=None if clock is None else ClockSetting.parse(clock),
@@ -29,7 +39,7 @@ def serve_sandbox(
     def announce(url: str) -> None:
         lines = [
             f"{READY_PREFIX}{url}",
-            f"  serves    {_what(settings)}, {weight_per_minute:,} weight a minute",
+            f"  serves    {_what(settings, recording)}, {weight_per_minute:,} weight a minute",
             f"  use it    HYPERLIQUID_INFO_URL={url} HYPERLIQUID_STATS_URL={url}/Mainnet",
             f"  control   {url}/sandbox/clock, /sandbox/faults, /sandbox/stats, /sandbox/truth",
             "  stop      Ctrl-C",
@@ -40,7 +50,7 @@ def serve_sandbox(
     run_sandbox(config, port=settings.sandbox_port if port is None else port, on_ready=announce)
 
 
-def _what(settings: Settings) -> str:
-    if settings.recording is not None:
-        return f"the recording {settings.recording}"
+def _what(settings: Settings, recording: Path | None) -> str:
+    if recording is not None:
+        return f"the recording {recording}"
     return f"{settings.sandbox_wallets:,} simulated wallets, seed {settings.sandbox_seed}"

@@ -139,6 +139,12 @@ def test_mistakes_get_one_clear_message(
     assert len(done.stderr.strip().splitlines()) <= 4
 
 
+def test_a_recording_in_the_environment_is_not_served_as_the_sandbox(shell: Shell) -> None:
+    done = shell.run("run", "--as-of", AS_OF, "--rows", "1", HL_ASSETS_RECORDING="missing.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "simulated wallets" in done.stdout.splitlines()[0]
+
+
 def test_a_bad_setting_is_named(shell: Shell) -> None:
     done = shell.run("top", TOP_N_WALLETS="many")
     assert done.returncode == 2
