@@ -187,7 +187,9 @@ def test_help_has_examples(shell: Shell, command: Sequence[str]) -> None:
     assert "hl-assets" in text
 
 
-def test_the_recorded_vaults_are_ranked(shell: Shell, recorded_data: Path) -> None:
+def test_the_recorded_vaults_are_ranked(
+    shell: Shell, first_run: subprocess.CompletedProcess[str], recorded_data: Path
+) -> None:
     (panel,) = (recorded_data / "vault_panel").glob("*.csv.gz")
     done = shell.run(
         "run", "--source", "recorded", "--recording", str(panel), "--as-of", "2026-05-31", "--rows", "5"
@@ -195,10 +197,8 @@ def test_the_recorded_vaults_are_ranked(shell: Shell, recorded_data: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traders as of 2026-05-31T00:00:00Z (recorded)" in done.stdout
     assert len([line for line in done.stdout.splitlines() if "0x" in line]) == 5
-    databases = shell.run(
-        "query",
-        "SELECT name FROM system.databases WHERE name LIKE 'hl_assets%' ORDER BY name",
-        "--format",
-        "csv",
-    )
-    assert databases.stdout.split() == ["name", "hl_assets", "hl_assets_recorded", "hl_assets_sandbox"]
+    sql = "SELECT DISTINCT origin FROM wallet_scores"
+    assert json.loads(shell.run("query", sql, "--source", "recorded", "--format", "json").stdout) == [
+        {"origin": "recorded"}
+    ]
+    assert json.loads(shell.run("query", sql, "--format", "json").stdout) == [{"origin": "simulated"}]
