@@ -18,7 +18,7 @@ DAGSTER_PLACES = {
 }  # fmt: skip
 
 # Each package may import those before it, never one after it.
-FLOW = ("exchange", "equity", "metrics", "grading", "scoring")
+FLOW = ("exchange", "equity", "metrics", "grading", "claude", "scoring")
 
 
 def top_of(path: Path) -> str:

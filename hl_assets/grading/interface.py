@@ -29,6 +29,13 @@ Level = Literal["High", "Medium", "Low"]
 Score = Literal[20, 40, 60, 80, 100]
 GradeSource = Literal["llm", "cache", "rules", "failed"]
 GradeStatus = Literal["graded", "insufficient_data", "failed"]
+Fallback = Literal["refused", "budget_run", "budget_day", "unavailable", "deadline", "gave_up", "not_asked"]
+"""Why the rules graded an input that a model was configured for.
+
+`refused`: the model declined. `budget_*`: the money was spent. `unavailable`: the service refused the key or the model, or
+kept failing, so nobody asked any more. `deadline`: the slot's time was up. `gave_up`: this input had been answered without a
+valid grade too often. `not_asked`: only stored answers were to be used.
+"""
 
 TRADING_STYLES: tuple[TradingStyle, ...] = get_args(TradingStyle)
 
@@ -142,8 +149,12 @@ class Grade(_Frozen):
         overall_assessment: about this trader.
         scores: the six discrete scores.
         edge_rules: names of the rules of `hl_assets.grading.edge_rules` that changed the grader's answer.
-        grade_source: `llm`, `cache`, `rules` (also for the readiness gate) or `failed`.
+        ungrounded: numbers quoted in the prose that are not in the input; empty when every one is.
+        grade_source: `llm`, `cache` (a model's stored answer to an input of the same bucket), `rules` (also for the
+            readiness gate) or `failed`.
         grader_version: of the grader that answered.
+        fallback: why the rules answered in a model's place; None otherwise.
+        call_id: the call whose answer this is, for `llm`, `cache` and `failed`.
         input_hash: SHA-256 of the bucketed input (`hl_assets.grading.canonical`).
     """
 
@@ -159,12 +170,21 @@ class Grade(_Frozen):
     overall_assessment: str | None = None
     scores: DiscreteScores | None = None
     edge_rules: tuple[str, ...] = ()
+    ungrounded: tuple[str, ...] = ()
     grade_source: GradeSource
     grader_version: str
+    fallback: Fallback | None = None
+    call_id: str | None = None
     input_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if self.fallback is not None and self.grade_source != "rules":
+            raise ValueError(
+                f"fallback {self.fallback} belongs to a grade of the rules, not to {self.grade_source}"
+            )
+        if self.grade_source in ("llm", "cache") and self.call_id is None:
+            raise ValueError(f"a grade of source {self.grade_source} needs the call it comes from")
         words = (
             self.trading_style,
             self.sustainability,
