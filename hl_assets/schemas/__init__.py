@@ -5,7 +5,7 @@ Belongs here: what every table means, its columns, key and limits. Does not belo
 
 from hl_assets.schemas.contract import TableContract
 from hl_assets.schemas.equity import EQUITY_CURVES
-from hl_assets.schemas.grades import AI_GRADES
+from hl_assets.schemas.grades import AI_GRADES, GRADE_CALLS
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
@@ -18,6 +18,7 @@ TABLES: tuple[TableContract, ...] = (
     PORTFOLIO_POINTS,
     EQUITY_CURVES,
     WALLET_METRICS,
+    GRADE_CALLS,
     AI_GRADES,
     WALLET_SCORES,
 )

@@ -113,6 +113,9 @@ class TableContract:
         partition_by: ClickHouse partition expression over `as_of`.
         caution: What must not be summed or compared, empty if nothing.
         empty_is: Whether an empty slice is an error (the source always has rows) or can be true.
+        storage: `slices`: published slot by slot, a slot replaced as a whole (`hl_assets.warehouse.publish`). `ledger`:
+            appended row by row, seen at once and never replaced (`hl_assets.warehouse.ledger`); its sorting key ends
+            with its key.
     """
 
     name: str
@@ -123,6 +126,7 @@ class TableContract:
     partition_by: str = "toYYYYMM(as_of)"
     caution: str = ""
     empty_is: Literal["error", "allowed"] = "allowed"
+    storage: Literal["slices", "ledger"] = "slices"
 
     @cached_property
     def schema(self) -> pa.DataFrameSchema:

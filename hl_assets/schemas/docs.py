@@ -13,8 +13,9 @@ _HEAD = """# Tables
 
 Generated from the contracts in `hl_assets/schemas/` by `python -m hl_assets.schemas.docs`; do not edit.
 
-Every name below is a view over the newest published version of each slot: whole, never a mixture of two writes. `as_of`
-is the 10-minute slot (UTC) that a row describes. Null means unknown, never zero. The storage behind a view and the
+Every name below is a view. Most show the newest published version of each slot: whole, never a mixture of two writes; a
+ledger shows entries that are appended as they happen and never change. `as_of` is the 10-minute slot (UTC) that a row
+describes. Null means unknown, never zero. The storage behind a view and the
 `publications` manifest are described in [architecture.md](architecture.md).
 """
 
@@ -37,7 +38,8 @@ def _table(table: TableContract) -> Iterator[str]:
     yield ""
     yield from (line.strip() for line in (table.model.__doc__ or "").strip().splitlines())
     yield ""
-    yield f"Grain: {table.grain}. Key: `{', '.join(table.key)}`. Sorted by `{', '.join(table.order_by)}`."
+    stored = "A ledger, appended to" if table.storage == "ledger" else "Published slot by slot"
+    yield f"Grain: {table.grain}. Key: `{', '.join(table.key)}`. Sorted by `{', '.join(table.order_by)}`. {stored}."
     if table.caution:
         yield ""
         yield f"**Do not sum:** {table.caution}"

@@ -3,7 +3,7 @@
 Belongs here: pure functions from contracts to SQL, and the comparison of what is stored with what contracts say. Does
 not belong here: running SQL (`connection`), publishing (`publish`).
 
-For each contract `x` there are three objects:
+For each contract `x` that is stored in slices there are three objects:
 
 - `x__versions`: a MergeTree table with the contract's columns and `_version`, the publication a row belongs to;
 - `x__rows`: a view of the same columns that filters nothing;
@@ -18,7 +18,7 @@ snapshot first, and a version published in between would be selected with its ro
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hl_assets.schemas.contract import ColumnSpec, TableContract
@@ -84,6 +84,22 @@ def rows_view(contract: TableContract) -> str:
     return f"{contract.name}__rows"
 
 
+def entries_table(contract: TableContract) -> str:
+    """Name of the table that stores a ledger's entries."""
+    return f"{contract.name}__entries"
+
+
+def stored_table(contract: TableContract) -> str:
+    """Name of the table that stores a contract's rows, whichever way."""
+    return entries_table(contract) if contract.storage == "ledger" else versions_table(contract)
+
+
+def stored_columns(contract: TableContract) -> dict[str, str]:
+    """Columns and types of that table."""
+    columns = {spec.name: spec.clickhouse_type for spec in contract.columns}
+    return columns if contract.storage == "ledger" else columns | {VERSION_COLUMN: "UInt64"}
+
+
 def comment_of(spec: ColumnSpec) -> str:
     """Column comment: description and unit."""
     return f"{spec.description} [{spec.unit}]" if spec.unit else spec.description
@@ -109,20 +125,23 @@ def create_publications() -> str:
     )
 
 
-def create_versions_table(contract: TableContract) -> str:
+def create_stored_table(contract: TableContract) -> str:
     """SQL of the table that stores a contract's rows."""
+    ledger = contract.storage == "ledger"
+    comments = {spec.name: comment_of(spec) for spec in contract.columns}
+    comments[VERSION_COLUMN] = "Publication the row belongs to"
     lines = [
-        f"    {identifier(spec.name)} {spec.clickhouse_type} COMMENT {text_literal(comment_of(spec))}"
-        for spec in contract.columns
+        f"    {identifier(name)} {kind} COMMENT {text_literal(comments[name])}"
+        for name, kind in stored_columns(contract).items()
     ]
-    lines.append(f"    {identifier(VERSION_COLUMN)} UInt64 COMMENT 'Publication the row belongs to'")
     order = ", ".join(identifier(name) for name in contract.order_by)
+    what = "Entries" if ledger else "Every version of the rows"
     return (
-        f"CREATE TABLE IF NOT EXISTS {identifier(versions_table(contract))} (\n" + ",\n".join(lines) + "\n)\n"
-        "ENGINE = MergeTree\n"
+        f"CREATE TABLE IF NOT EXISTS {identifier(stored_table(contract))} (\n" + ",\n".join(lines) + "\n)\n"
+        f"ENGINE = {'ReplacingMergeTree' if ledger else 'MergeTree'}\n"
         f"PARTITION BY {contract.partition_by}\n"
         f"ORDER BY ({order})\n"
-        f"COMMENT {text_literal(f'Every version of the rows of {contract.name}; query {contract.name} instead')}"
+        f"COMMENT {text_literal(f'{what} of {contract.name}; query {contract.name} instead')}"
     )
 
 
@@ -150,11 +169,13 @@ def create_public_view(contract: TableContract, *, replace: bool = False) -> str
         for spec in contract.columns
     )
     names = ", ".join(identifier(name) for name in contract.column_names)
-    select = (
-        f"SELECT {names}\n"
-        f"FROM {identifier(rows_view(contract))}\n"
+    source = (
+        f"FROM {identifier(entries_table(contract))} FINAL"
+        if contract.storage == "ledger"
+        else f"FROM {identifier(rows_view(contract))}\n"
         f"WHERE (as_of, {identifier(VERSION_COLUMN)}) IN (\n    {current_versions(contract)}\n)"
     )
+    select = f"SELECT {names}\n{source}"
     comment = " ".join(
         part for part in (contract.description, f"Grain: {contract.grain}.", contract.caution) if part
     )
@@ -221,19 +242,19 @@ def plan_changes(contracts: Iterable[TableContract], stored: Mapping[str, Stored
         statements.append(create_publications())
     for contract in contracts:
         differences += _wrong_kinds(contract, stored)
-        name = versions_table(contract)
+        name = stored_table(contract)
         if name in stored:
             differences += _table_differences(contract, stored[name])
             statements += _comment_updates(contract, stored[name])
         else:
-            statements.append(create_versions_table(contract))
+            statements.append(create_stored_table(contract))
         statements += _view_updates(contract, stored)
     return Changes(tuple(statements), tuple(differences))
 
 
 def _wrong_kinds(contract: TableContract, stored: Mapping[str, StoredTable]) -> list[str]:
     """Objects that are not ours to replace: a table where a view belongs, or the other way round."""
-    wanted = {versions_table(contract): "MergeTree", rows_view(contract): "View", contract.name: "View"}
+    wanted = {stored_table(contract): "MergeTree"} | dict.fromkeys(_views(contract), "View")
     return [
         f"{name}: is a {stored[name].engine}, not a {kind}"
         for name, kind in wanted.items()
@@ -242,9 +263,8 @@ def _wrong_kinds(contract: TableContract, stored: Mapping[str, StoredTable]) -> 
 
 
 def _table_differences(contract: TableContract, stored: StoredTable) -> list[str]:
-    name = versions_table(contract)
-    expected = {spec.name: spec.clickhouse_type for spec in contract.columns} | {VERSION_COLUMN: "UInt64"}
-    lines = _column_differences(name, expected, stored)
+    name = stored_table(contract)
+    lines = _column_differences(name, stored_columns(contract), stored)
     keys = {
         "sorting key": (", ".join(contract.order_by), stored.sorting_key),
         "partition key": (contract.partition_by, stored.partition_key),
@@ -278,7 +298,7 @@ def _column_differences(name: str, expected: Mapping[str, str], stored: StoredTa
 
 def _comment_updates(contract: TableContract, stored: StoredTable) -> list[str]:
     return [
-        f"ALTER TABLE {identifier(versions_table(contract))} COMMENT COLUMN {identifier(spec.name)} "
+        f"ALTER TABLE {identifier(stored_table(contract))} COMMENT COLUMN {identifier(spec.name)} "
         f"{text_literal(comment_of(spec))}"
         for spec in contract.columns
         if spec.name in stored.columns and stored.columns[spec.name][1] != comment_of(spec)
@@ -287,7 +307,7 @@ def _comment_updates(contract: TableContract, stored: StoredTable) -> list[str]:
 
 def _view_updates(contract: TableContract, stored: Mapping[str, StoredTable]) -> list[str]:
     statements = []
-    for name, create in ((rows_view(contract), create_rows_view), (contract.name, create_public_view)):
+    for name, create in _views(contract).items():
         if name not in stored:
             statements.append(create(contract))
         elif definition_of(stored[name].comment) != definition_of(create(contract)):
@@ -295,11 +315,17 @@ def _view_updates(contract: TableContract, stored: Mapping[str, StoredTable]) ->
     return statements
 
 
+def _views(contract: TableContract) -> dict[str, Callable[..., str]]:
+    """The views of a contract with what creates them, in order."""
+    public: dict[str, Callable[..., str]] = {contract.name: create_public_view}
+    return public if contract.storage == "ledger" else {rows_view(contract): create_rows_view} | public
+
+
 def object_names(contracts: Sequence[TableContract]) -> list[str]:
     """Every object the contracts need, the manifest included."""
     names = [PUBLICATIONS]
     for contract in contracts:
-        names += [versions_table(contract), rows_view(contract), contract.name]
+        names += [stored_table(contract), *_views(contract)]
     return names
 
 

@@ -205,6 +205,8 @@ def checked_changes(
 
 def _checked_frame(one: Slice) -> pd.DataFrame:
     contract, as_of = one.contract, utc_slot(one.contract, one.as_of)
+    if contract.storage != "slices":
+        raise InvalidSliceError(f"{contract.name} is a ledger: entries are appended to it, not published")
     frame = storable(contract, one.frame)
     elsewhere = frame.loc[frame["as_of"] != pd.Timestamp(as_of), "as_of"]
     if len(elsewhere):

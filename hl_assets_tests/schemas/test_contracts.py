@@ -48,6 +48,11 @@ def test_every_table_says_what_it_is(table: TableContract) -> None:
             assert column.unit, column.name
 
 
+@pytest.mark.parametrize("table", [t for t in TABLES if t.storage == "ledger"], ids=lambda table: table.name)
+def test_a_ledger_is_sorted_down_to_its_key(table: TableContract) -> None:
+    assert set(table.key) <= set(table.order_by), "or ClickHouse would take different entries for one"
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_an_empty_frame_keeps_the_contract(table: TableContract) -> None:
     assert validate_contract(table, table.empty()).passed

@@ -30,7 +30,7 @@ def _comment(create: str) -> str:
 
 
 def test_versions_table() -> None:
-    sql = ddl.create_versions_table(MARKS_BY_WALLET)
+    sql = ddl.create_stored_table(MARKS_BY_WALLET)
     assert sql == (
         "CREATE TABLE IF NOT EXISTS `marks_by_wallet__versions` (\n"
         "    `as_of` DateTime('UTC') COMMENT '10-minute slot the row describes [UTC]',\n"
