@@ -132,6 +132,69 @@ class Settings(BaseSettings):
         gt=0,
     )
 
+    # Grading
+    grader: Literal["auto", "claude", "rules"] = setting(
+        "GRADER",
+        "auto",
+        "Who grades: claude, rules, or auto: Claude when ANTHROPIC_API_KEY is set and the traders are not the sandbox's "
+        "invented ones, else the rules.",
+    )
+    anthropic_api_key: SecretStr | None = setting(
+        "ANTHROPIC_API_KEY", None, "Key of the Messages API; unset: the rules grade, no key is needed."
+    )
+    anthropic_base_url: str | None = setting(
+        "ANTHROPIC_BASE_URL", None, "Messages API to ask instead of Anthropic's own.", pattern=r"^https?://"
+    )
+    grader_model: str = setting("GRADER_MODEL", "claude-haiku-5-5", "Model that grades.", min_length=1)
+    grader_effort: Literal["low", "medium", "high"] = setting(
+        "GRADER_EFFORT", "low", "Effort the model is asked for: low, medium or high."
+    )
+    grader_price: str | None = setting(
+        "GRADER_PRICE",
+        None,
+        "Price of a model that is not in the price table: USD per million tokens as INPUT,OUTPUT,CACHE_READ,CACHE_WRITE.",
+        pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?){3}$",
+    )
+    grader_max_tokens: int = setting(
+        "GRADER_MAX_TOKENS",
+        2000,
+        "Longest answer, in tokens; one that is cut is asked for once more with twice as many.",
+        ge=200,
+        le=32_000,
+    )
+    grader_concurrency: int = setting(
+        "GRADER_CONCURRENCY", 8, "Requests to the model in flight at once.", ge=1, le=64
+    )
+    grader_timeout_seconds: float = setting(
+        "GRADER_TIMEOUT_SECONDS", 30.0, "Timeout of one request to the model.", gt=0
+    )
+    grader_deadline_seconds: float = setting(
+        "GRADER_DEADLINE_SECONDS",
+        240.0,
+        "Wallets not asked about this long after grading of a slot began get the rules' grade.",
+        gt=0,
+    )
+    grader_budget_run_usd: float = setting(
+        "GRADER_BUDGET_RUN_USD",
+        0.5,
+        "Most that one run may spend on grades; then the rules grade. 200 wallets cost 0.08 USD once with the default model.",
+        ge=0,
+    )
+    grader_budget_day_usd: float = setting(
+        "GRADER_BUDGET_DAY_USD", 5.0, "Most that a UTC day may cost, all runs together.", ge=0
+    )
+    regrade_after_days: float = setting(
+        "REGRADE_AFTER_DAYS",
+        7.0,
+        "Age at which a grade is asked for again although its input has not changed.",
+        gt=0,
+    )
+    max_failed_grades: Share = setting(
+        "MAX_FAILED_GRADES",
+        0.1,
+        "Share of the model's answers without a valid grade above which a check warns.",
+    )
+
     # Judging a slot
     min_coverage: Share = setting(
         "MIN_COVERAGE",
@@ -207,6 +270,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "HL_ASSETS_CLOCK is set, but the live exchange cannot be asked about another moment; unset it"
             )
+        if self.grader == "claude" and self.anthropic_api_key is None:
+            raise ValueError("GRADER=claude needs ANTHROPIC_API_KEY; set it, or GRADER=auto or rules")
         if self.clickhouse_database and self._url_database not in {"", self.clickhouse_database}:
             raise ValueError(
                 "CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them"

@@ -14,7 +14,7 @@ from hl_assets.assets.describe import slot_metadata
 from hl_assets.assets.reconcile import Derivation, NothingUpstreamError, SlotOutcome, reconcile_day
 from hl_assets.assets.verdict import blocking_results, refusal
 from hl_assets.assets.window import nothing_stored, partition_day
-from hl_assets.checks.results import coverage_result, drift_result, non_empty_result
+from hl_assets.checks.results import coverage_result, drift_result, finding_result, non_empty_result
 from hl_assets.failures import classified_failures
 from hl_assets.plots import as_markdown
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
@@ -50,10 +50,10 @@ def derive_day(
                 day, error.table, "materialise the assets upstream of this one first"
             ) from error
         results = list(_check_results(session, settings, derivation, outcomes))
-        refused = [outcome for outcome in outcomes if not outcome.verdict.publishable]
+        refused = [outcome for outcome in outcomes if not outcome.publishable]
         if refused:
             yield from results
-            raise refusal(refused[0].verdict.summary, [slot_text(outcome.slot) for outcome in refused])
+            raise refusal(refused[0].summary, [slot_text(outcome.slot) for outcome in refused])
         yield dg.MaterializeResult(
             check_results=results,
             metadata=slot_metadata(
@@ -70,7 +70,10 @@ def derive_day(
 def _check_results(
     session: WarehouseSession, settings: Settings, derivation: Derivation, outcomes: Sequence[SlotOutcome]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Verdicts on every slot of the run for the blocking checks, on the newest for the others."""
+    """Verdicts on every slot of the run for the blocking checks, on the newest for the others.
+
+    Of an asset's own checks, a slot that fails a blocking one speaks before the newest.
+    """
     newest = outcomes[0]
     rows = len(newest.derived.frame)
     yield from blocking_results([outcome.verdict for outcome in outcomes])
@@ -82,6 +85,9 @@ def _check_results(
         settings.max_row_count_drift,
     )
     yield coverage_result(newest.derived.coverage, settings.min_coverage)
+    blocked = [finding for outcome in outcomes for finding in outcome.derived.findings if finding.blocks]
+    worst = {finding.kind.name: finding for finding in [*newest.derived.findings, *reversed(blocked)]}
+    yield from map(finding_result, worst.values())
 
 
 def _facts(outcomes: Sequence[SlotOutcome]) -> dict[str, Any]:

@@ -9,15 +9,15 @@ again, which makes a run's checks a verdict on it. Newest first: the present mat
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 
 from hl_assets.assets.verdict import Verdict, judge
-from hl_assets.checks.results import Coverage
+from hl_assets.checks.results import Coverage, Finding
 from hl_assets.resources.warehouse import WarehouseSession
 from hl_assets.schemas.contract import TableContract
 from hl_assets.warehouse.connection import Warehouse
@@ -34,12 +34,14 @@ class Derived:
     Attributes:
         frame: Rows of the target table.
         coverage: How many of the wallets made it.
+        findings: What the target's own checks found.
         metadata: Facts worth showing beside the materialisation.
         draw: Makes PNG pictures by name; called for the newest slot of a run only.
     """
 
     frame: pd.DataFrame
     coverage: Coverage
+    findings: Sequence[Finding] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     draw: Callable[[], Mapping[str, bytes]] = dict
 
@@ -69,6 +71,22 @@ class SlotOutcome:
     derived: Derived
     verdict: Verdict
     seconds: float
+
+    @property
+    def publishable(self) -> bool:
+        """Whether the slot's rows may be written."""
+        return self.verdict.publishable and not self.blocking
+
+    @property
+    def blocking(self) -> tuple[str, ...]:
+        """Names of the target's own checks that forbid it."""
+        return tuple(finding.kind.name for finding in self.derived.findings if finding.blocks)
+
+    @property
+    def summary(self) -> str:
+        """What is wrong, in one line."""
+        failed = [f"check {name} failed" for name in self.blocking]
+        return "; ".join([*([] if self.verdict.publishable else [self.verdict.summary]), *failed])
 
 
 class NothingUpstreamError(Exception):
@@ -105,7 +123,7 @@ def reconcile_day(
     stale = kept if full_refresh else kept & {*underived_slots(sources, published), max(derivable)}
     outcomes = [_settle(session, derivation, slot, sources) for slot in sorted(stale, reverse=True)]
     lost = sorted(set(published) - kept)
-    if lost and outcomes[0].verdict.publishable:
+    if lost and outcomes[0].publishable:
         session.publisher.withdraw(target, lost, session.provenance(published[lost[0]].origin))
     return outcomes
 
@@ -117,10 +135,11 @@ def _settle(
     started = time.perf_counter()
     derived = derivation.derive(session.store, slot)
     verdict = judge([(derivation.target, derived.frame)])
-    if verdict.publishable:
+    outcome = SlotOutcome(slot, derived, verdict, time.perf_counter() - started)
+    if outcome.publishable:
         inputs = {name: published[slot].version for name, published in sources.items()}
         origin = sources[derivation.upstream[0].name][slot].origin
         session.publisher.replace_slice(
             derivation.target, slot, derived.frame, session.provenance(origin, inputs)
         )
-    return SlotOutcome(slot, derived, verdict, time.perf_counter() - started)
+    return replace(outcome, seconds=time.perf_counter() - started)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from hl_assets.assets.describe import definition_metadata
-from hl_assets.checks.results import check_specs
+from hl_assets.checks.results import CheckKind, check_specs
 from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.partitions import daily
 from hl_assets.schemas.contract import TableContract
@@ -30,6 +30,7 @@ def slot_asset(
     deps: Sequence[str] = (),
     kinds: frozenset[str] = frozenset({"python", "clickhouse"}),
     coverage: bool = True,
+    checks: Sequence[CheckKind] = (),
     freshness_policy: dg.FreshnessPolicy | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Make an asset of a function that publishes a table slot by slot; the function's name is the asset's.
@@ -44,6 +45,7 @@ def slot_asset(
         deps: Assets upstream.
         kinds: Kinds shown in Dagster's UI.
         coverage: Whether it checks the share of wallets that made it through.
+        checks: The checks that it carries beside those of every asset.
         freshness_policy: Dagster's own watch, where it has one.
     """
 
@@ -61,7 +63,9 @@ def slot_asset(
             # One run and one verdict of the checks per day; a run over several days would have one for all.
             backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
             freshness_policy=freshness_policy,
-            check_specs=check_specs(function.__name__, partitions_def=daily, coverage=coverage),
+            check_specs=check_specs(
+                function.__name__, partitions_def=daily, coverage=coverage, others=checks
+            ),
             metadata=definition_metadata(table),
         )
         return made(function)

@@ -6,8 +6,9 @@ hand in what they know.
 Severity: ERROR means rows are wrong, so they were not written; WARN means a volume or share is unusual.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -28,6 +29,43 @@ _DESCRIPTIONS = {
     COVERAGE: "The share of the wanted wallets that made it through this step.",
 }
 _BLOCKING = frozenset({CONTRACT, UNIQUE_KEY})
+
+
+@dataclass(frozen=True)
+class CheckKind:
+    """A check that only some assets carry.
+
+    Attributes:
+        name: Its name.
+        description: What holds when it passes.
+        blocking: Whether rows that fail it are not written (severity ERROR); otherwise it warns.
+    """
+
+    name: str
+    description: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What such a check found in one slot.
+
+    Attributes:
+        kind: The check.
+        passed: Its verdict.
+        facts: Numbers and words to show beside it.
+        samples: Some of the rows that fail it.
+    """
+
+    kind: CheckKind
+    passed: bool
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    samples: Sequence[Mapping[str, str | int | float]] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the slot's rows must not be written."""
+        return self.kind.blocking and not self.passed
 
 
 @dataclass(frozen=True)
@@ -53,20 +91,37 @@ class Coverage:
 
 
 def check_specs(
-    asset: str, *, partitions_def: dg.PartitionsDefinition[str], coverage: bool
+    asset: str,
+    *,
+    partitions_def: dg.PartitionsDefinition[str],
+    coverage: bool,
+    others: Sequence[CheckKind] = (),
 ) -> list[dg.AssetCheckSpec]:
     """Specs of the checks an asset evaluates while it materialises."""
     names = [CONTRACT, UNIQUE_KEY, NON_EMPTY, ROW_COUNT_DRIFT, *([COVERAGE] if coverage else [])]
+    kinds = [CheckKind(name, _DESCRIPTIONS[name], name in _BLOCKING) for name in names]
     return [
         dg.AssetCheckSpec(
-            name,
+            kind.name,
             asset=asset,
-            description=_DESCRIPTIONS[name],
-            blocking=name in _BLOCKING,
+            description=kind.description,
+            blocking=kind.blocking,
             partitions_def=partitions_def,
         )
-        for name in names
+        for kind in (*kinds, *others)
     ]
+
+
+def finding_result(finding: Finding) -> dg.AssetCheckResult:
+    """Result of a check that only some assets carry."""
+    metadata: dict[str, Any] = dict(finding.facts)
+    if finding.samples:
+        records = [dg.TableRecord(dict(sample)) for sample in finding.samples[:MAX_SAMPLES]]
+        metadata["samples"] = dg.MetadataValue.table(records)
+    severity = dg.AssetCheckSeverity.ERROR if finding.kind.blocking else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        check_name=finding.kind.name, passed=finding.passed, severity=severity, metadata=metadata
+    )
 
 
 def report_result(check: str, reports: Sequence[ValidationReport]) -> dg.AssetCheckResult:
