@@ -16,7 +16,7 @@ from hl_assets.assets.wallet_scores import wallet_scores
 from hl_assets.checks.freshness import freshness_watch
 from hl_assets.jobs import freshness_job, tick_job
 from hl_assets.resources.exchange import Exchange
-from hl_assets.resources.grader import make_grader
+from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schedules import freshness_schedule, tick_schedule
 from hl_assets.settings import Settings
@@ -42,7 +42,7 @@ def build_defs(
             "settings": settings,
             "exchange": Exchange.from_settings(settings),
             "warehouse": WarehouseResource.from_settings(settings),
-            "grader": make_grader(),
+            "grader": GraderResource.from_settings(settings),
             **(resources or {}),
         },
         executor=dg.in_process_executor,

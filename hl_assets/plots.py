@@ -8,7 +8,7 @@ code location is loaded far more often than it draws.
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _DPI = 80
 _COLOURS = 48
 _UP, _DOWN = "#1f6f8b", "#b23a48"
+_SCORE_COLOURS = ("#b23a48", "#d98e73", "#cccccc", "#7fb3c8", "#1f6f8b")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,29 @@ def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
         axes.set_title(f"{name}: {len(known)} wallets, {len(values) - len(known)} unknown", fontsize=9)
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.tick_params(labelsize=8)
+    return _png(figure)
+
+
+def grades_png(styles: Mapping[str, int], scores: Mapping[str, Mapping[float, int]]) -> bytes:
+    """How grades are distributed: styles, and the discrete scores of each metric.
+
+    Args:
+        styles: Style -> wallets.
+        scores: Metric -> score (20 to 100) -> wallets.
+    """
+    figure = _figure(8, 2.6)
+    left, right = figure.subplots(1, 2)
+    left.barh(list(styles)[::-1], list(styles.values())[::-1], color=_UP)
+    left.set_title("styles", fontsize=9)
+    bottom = np.zeros(len(scores))
+    for score, color in zip((20.0, 40.0, 60.0, 80.0, 100.0), _SCORE_COLOURS, strict=True):
+        counts = np.array([by_score.get(score, 0) for by_score in scores.values()], dtype=np.float64)
+        right.barh(list(scores), counts, left=bottom, color=color, label=f"{score:.0f}")
+        bottom += counts
+    right.set_title("scores", fontsize=9)
+    right.legend(fontsize=6, ncols=5, loc="upper center")
+    for axes in (left, right):
+        axes.tick_params(labelsize=7)
     return _png(figure)
 
 

@@ -160,7 +160,7 @@ class Settings(BaseSettings):
         2000,
         "Longest answer, in tokens; one that is cut is asked for once more with twice as many.",
         ge=200,
-        le=32_000,
+        le=10_000,
     )
     grader_concurrency: int = setting(
         "GRADER_CONCURRENCY", 8, "Requests to the model in flight at once.", ge=1, le=64

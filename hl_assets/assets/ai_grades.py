@@ -1,28 +1,46 @@
 """Asset `ai_grades`: each trader's style, sustainability, risks and discrete scores, by the configured grader.
 
-Belongs here: handing a slot's metrics to the grader and storing its answers. Does not belong here: grading (`grading`).
+Belongs here: a slot's metrics as graders' inputs, grades as rows, and what a run tells about them. Does not belong here:
+grading (`grading`), the ledger, cache and money around a grader (`grade_slot`).
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
+from hl_assets.assets.grade_calls import stored_answers
+from hl_assets.assets.grade_slot import GradedSlot, SlotToGrade, grade_slot, rederived
 from hl_assets.assets.metric_rows import metric_table
 from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
-from hl_assets.checks.results import Coverage
+from hl_assets.checks.grades import (
+    GRADE_CHECKS,
+    answers_finding,
+    balance_finding,
+    budget_finding,
+    caps_finding,
+    grounded_finding,
+    provenance_finding,
+    rederivation_finding,
+)
+from hl_assets.checks.results import Coverage, Finding
+from hl_assets.equity.ragged import FloatArray
 from hl_assets.equity.returns import ReturnRules
 from hl_assets.grading.inputs import build_grade_inputs
-from hl_assets.grading.interface import Grade, Grader
-from hl_assets.grading.service import grade_batch
+from hl_assets.grading.interface import Grade, GradeInput
+from hl_assets.grading.rules import grade_by_rules
+from hl_assets.grading.service import graded_by_model, score_matrix
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.percentiles import percentile_matrix
+from hl_assets.plots import grades_png
+from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
@@ -37,10 +55,12 @@ from hl_assets.warehouse.connection import Warehouse
     group="grading",
     owner="quant-research",
     deps=["wallet_metrics"],
+    checks=GRADE_CHECKS,
     description=(
-        "Style, sustainability, confidence, hidden risks and six discrete scores of every trader, with their source. The "
-        "grader here is a set of rules; no name that a trader chose ever reaches a grader. Wallets with too little data "
-        "are not graded, and say why."
+        "Style, sustainability, confidence, hidden risks and six discrete scores of every trader, by Claude where a key is "
+        "set, else by rule, with their source. A stored answer is used again until its input changes; every call is in "
+        "`grade_calls`. No name that a trader chose ever reaches a grader. Wallets with too little data are not graded, "
+        "and say why."
     ),
 )
 def ai_grades(
@@ -48,55 +68,124 @@ def ai_grades(
     config: ReconcileConfig,
     warehouse: dg.ResourceParam[WarehouseResource],
     settings: dg.ResourceParam[Settings],
-    grader: dg.ResourceParam[Grader],
+    grader: dg.ResourceParam[GraderResource],
 ) -> Iterator[DerivedResults]:
     """Grade the wallets of the day's stale slots."""
-    derivation = Derivation(
-        target=AI_GRADES,
-        upstream=(WALLET_METRICS,),
-        derive=lambda store, slot: derive_grades(store, slot, settings, grader),
-    )
+    context.log.info(grader.why)
+    run = _Run(grader, settings)
+    derivation = Derivation(target=AI_GRADES, upstream=(WALLET_METRICS,), derive=run.derive)
     yield from derive_day(context, config, warehouse, settings, derivation)
 
 
-def derive_grades(store: Warehouse, slot: datetime, settings: Settings, grader: Grader) -> Derived:
-    """Grades of the wallets of a slot."""
+@dataclass
+class _Run:
+    """The grading of one run: what it spent on one slot it cannot spend on the next."""
+
+    grader: GraderResource
+    settings: Settings
+    spent_usd: float = 0.0
+
+    def derive(self, store: Warehouse, slot: datetime) -> Derived:
+        """Grades of the wallets of a slot."""
+        metrics, to_grade = read_slot(store, slot, self.settings)
+        graded = grade_slot(store, to_grade, self.grader, spent_in_run_usd=self.spent_usd)
+        self.spent_usd += graded.tally.usd if graded.tally is not None else 0.0
+        frame = grade_rows(graded.grades, rule_scores(to_grade.inputs), metrics)
+        return Derived(
+            frame=frame,
+            coverage=_coverage(frame),
+            findings=self._findings(store, frame, metrics, to_grade, graded),
+            metadata=self._facts(frame, graded),
+            draw=lambda: {"styles_and_scores": _picture(frame)},
+        )
+
+    def _findings(
+        self,
+        store: Warehouse,
+        frame: pd.DataFrame,
+        metrics: pd.DataFrame,
+        to_grade: SlotToGrade,
+        graded: GradedSlot,
+    ) -> list[Finding]:
+        calls = stored_answers(store, [grade.call_id for grade in graded.grades if grade.call_id is not None])
+        differences, compared = rederived(graded.grades, to_grade, calls)
+        return [
+            provenance_finding(frame, list(metrics["wallet"]), frozenset(calls)),
+            rederivation_finding(differences, compared),
+            caps_finding(frame, metrics),
+            grounded_finding(frame),
+            balance_finding(frame),
+            answers_finding(frame, graded.trouble, self.settings.max_failed_grades),
+            budget_finding(frame, self._money(graded)),
+        ]
+
+    def _money(self, graded: GradedSlot) -> dict[str, float]:
+        """What was spent and what may be, in USD; nothing where the rules grade."""
+        if self.grader.model is None or graded.usd_today is None:
+            return {}
+        return {
+            "usd_this_run": self.spent_usd,
+            "usd_today": graded.usd_today,
+            "budget_run_usd": self.grader.model.budget_run_usd,
+            "budget_day_usd": self.grader.model.budget_day_usd,
+        }
+
+    def _facts(self, frame: pd.DataFrame, graded: GradedSlot) -> dict[str, Any]:
+        tally = {} if graded.tally is None else {f"model_{k}": v for k, v in asdict(graded.tally).items()}
+        disagreement = frame["rule_disagreement"].dropna()
+        scores = frame[_SCORE_COLUMNS].to_numpy(np.float64)
+        return {
+            "grader": self.grader.version,
+            **_counts("status", frame["status"]),
+            **_counts("source", frame["grade_source"]),
+            **_counts("fallback", frame["fallback"].dropna()),
+            **_counts("style", frame["trading_style"].dropna()),
+            **_counts("sustainability", frame["sustainability"].dropna()),
+            **{name: value for name, value in tally.items() if isinstance(value, int | float)},
+            **self._money(graded),
+            "mean_score": float(np.nanmean(scores)) if not np.isnan(scores).all() else None,
+            "disagreement_with_rules": float(disagreement.mean()) if len(disagreement) else None,
+        }
+
+
+def read_slot(store: Warehouse, slot: datetime, settings: Settings) -> tuple[pd.DataFrame, SlotToGrade]:
+    """The metric rows of a slot and what a grader is told about them, in one order."""
     rows = store.read_table(WALLET_METRICS, as_of=slot)
     table = metric_table(rows, ReturnRules(funding_floor=settings.funding_floor_usd))
     eligibility = assess_eligibility(table)
     inputs = build_grade_inputs(table, percentile_matrix(table.scored(), eligibility.eligible))
-    grades = asyncio.run(grade_batch(grader, inputs))
-    frame = grade_rows(grades, rows)
-    failed = frame[frame["status"] == "failed"]
-    return Derived(
-        frame=frame,
-        coverage=Coverage(
-            done=len(frame) - len(failed),
-            wanted=len(rows),
-            what="graded or insufficient data / wallets with metrics",
-            missing=[
-                (wallet, "; ".join(reasons))
-                for wallet, reasons in failed[["wallet", "status_reasons"]].itertuples(index=False, name=None)
-            ],
-        ),
-        metadata={
-            "grader": grader.version,
-            **{f"status_{status}": int(n) for status, n in frame["status"].value_counts().items()},
-            **{f"source_{source}": int(n) for source, n in frame["grade_source"].value_counts().items()},
-        },
-    )
+    origin = str(rows["origin"].iloc[0]) if len(rows) else settings.origin
+    return rows, SlotToGrade(slot, origin, inputs, list(rows["wallet"]))
 
 
-def grade_rows(grades: Sequence[Grade], metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `ai_grades` for grades in the order of the metric rows they are of."""
-    records = [_record(grade) for grade in grades]
+def rule_scores(inputs: Sequence[GradeInput]) -> FloatArray:
+    """float64[n, 6] discrete scores of the rules, the yardstick of every other grader; NaN where there is none."""
+    return score_matrix([grade_by_rules(item) for item in inputs])
+
+
+def grade_rows(grades: Sequence[Grade], by_rule: FloatArray, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `ai_grades`.
+
+    Args:
+        grades: In the order of the metric rows they are of, like all that follows.
+        by_rule: float64[n, 6], the rules' scores.
+        metrics: Rows of `wallet_metrics`.
+    """
+    difference = np.abs(score_matrix(grades) - by_rule)
+    known = graded_by_model(grades) & ~np.isnan(difference).all(axis=1)
+    disagreement = np.full(len(grades), np.nan)
+    disagreement[known] = np.nanmean(difference[known], axis=1)
     frame = pd.DataFrame(
-        records, columns=[name for name in AI_GRADES.column_names if name not in _FROM_METRICS]
-    )
+        [_record(grade) for grade in grades],
+        columns=[
+            name for name in AI_GRADES.column_names if name not in (*_FROM_METRICS, "rule_disagreement")
+        ],
+    ).assign(rule_disagreement=disagreement)
     return AI_GRADES.conform(frame.assign(**{name: metrics[name].to_numpy() for name in _FROM_METRICS}))
 
 
 _FROM_METRICS = ("as_of", "wallet", "origin")
+_SCORE_COLUMNS = [f"{name}_score" for name in SCORED_METRICS]
 
 
 def _record(grade: Grade) -> dict[str, Any]:
@@ -108,6 +197,8 @@ def _record(grade: Grade) -> dict[str, Any]:
         "status_reasons": list(grade.status_reasons),
         "grade_source": grade.grade_source,
         "grader_version": grade.grader_version,
+        "fallback": grade.fallback,
+        "call_id": grade.call_id,
         "trading_style": grade.trading_style,
         "sustainability": grade.sustainability,
         "confidence": grade.confidence,
@@ -117,5 +208,31 @@ def _record(grade: Grade) -> dict[str, Any]:
         "overall_assessment": grade.overall_assessment,
         **scores,
         "edge_rules": list(grade.edge_rules),
+        "ungrounded": list(grade.ungrounded),
         "input_hash": grade.input_hash,
     }
+
+
+def _coverage(frame: pd.DataFrame) -> Coverage:
+    failed = frame[frame["status"] == "failed"]
+    return Coverage(
+        done=len(frame) - len(failed),
+        wanted=len(frame),
+        what="graded or insufficient data / wallets with metrics",
+        missing=[
+            (wallet, "; ".join(reasons))
+            for wallet, reasons in zip(failed["wallet"], failed["status_reasons"], strict=True)
+        ],
+    )
+
+
+def _counts(what: str, values: "pd.Series[Any]") -> dict[str, int]:
+    return {
+        f"{what}_{str(value).lower().replace(' ', '_')}": int(n) for value, n in values.value_counts().items()
+    }
+
+
+def _picture(frame: pd.DataFrame) -> bytes:
+    """How styles and scores are distributed."""
+    scores = {name: frame[f"{name}_score"].dropna().value_counts().to_dict() for name in SCORED_METRICS}
+    return grades_png(frame["trading_style"].dropna().value_counts().to_dict(), scores)

@@ -28,6 +28,9 @@ WHERE wallet IN {{wallets:Array(String)}} AND grade_key IN {{keys:Array(String)}
     AND as_of <= {{slot:DateTime('UTC')}} AND as_of > {{since:DateTime('UTC')}}
 ORDER BY as_of, requested_at, attempt, call_id
 """  # noqa: S608 - column names from the dataclass
+_ANSWERS_SQL = (
+    "SELECT call_id, raw_answer, canonical_input FROM grade_calls WHERE call_id IN {call_ids:Array(String)}"
+)
 _SPENT_SQL = """
 SELECT sum(estimated_usd) FROM grade_calls
 WHERE requested_at >= {midnight:DateTime64(3, 'UTC')} AND requested_at < {midnight:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
@@ -40,6 +43,19 @@ class PastCall:
 
     as_of: datetime
     call: GradeCall
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What grades are parsed from.
+
+    Attributes:
+        raw_answer: The answer's text; None if there was none.
+        canonical_input: The text that the model was given.
+    """
+
+    raw_answer: str | None
+    canonical_input: str
 
 
 class SlotLedger:
@@ -124,6 +140,17 @@ def read_past_calls(
             row_id = part.get((record["wallet"], record["grade_key"]))
             if row_id is not None:
                 found.setdefault(row_id, []).append(_past_call(row_id, record))
+    return found
+
+
+def stored_answers(store: Warehouse, call_ids: Sequence[str]) -> dict[str, StoredAnswer]:
+    """What the ledger holds of calls, by call id; unknown ids are absent."""
+    found: dict[str, StoredAnswer] = {}
+    wanted = sorted(set(call_ids))
+    for first in range(0, len(wanted), _WALLETS_PER_QUERY):
+        part = wanted[first : first + _WALLETS_PER_QUERY]
+        for call_id, raw_answer, asked in store.read_rows(_ANSWERS_SQL, {"call_ids": part}):
+            found[call_id] = StoredAnswer(raw_answer, asked)
     return found
 
 

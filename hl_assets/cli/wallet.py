@@ -18,6 +18,7 @@ from rich.text import Text
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.metric_rows import metric_rows
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.grade_lines import grade_lines
 from hl_assets.cli.ranking import percent, printable_name
 from hl_assets.cli.show import newest_slot, stored
 from hl_assets.equity.curves import RaggedCurves
@@ -93,7 +94,7 @@ def show_wallet(
     if metrics is not None:
         console.print(_metric_table(metrics))
     if grade is not None:
-        for line in _grade_lines(grade):
+        for line in grade_lines(grade):
             console.print(line, soft_wrap=True)
     _draw(curves, settings, console, png)
 
@@ -210,17 +211,3 @@ def _value(column: ColumnSpec, value: Any) -> str:
 def _meaning(column: ColumnSpec, metrics: Row) -> str:
     reason = metrics["null_reasons"].get(column.name)
     return f"unknown: {_REASONS.get(reason, reason.replace('_', ' '))}" if reason else column.description
-
-
-def _grade_lines(grade: Row) -> Iterator[Text]:
-    yield Text(f"Grade by {grade['grade_source']} ({grade['grader_version']})", style="bold")
-    if grade["status"] != "graded":
-        yield Text(f"{grade['status'].replace('_', ' ')}: {'; '.join(grade['status_reasons'])}")
-        return
-    yield Text(
-        f"{grade['trading_style']}; sustainability {grade['sustainability']}, confidence {grade['confidence']}"
-    )
-    yield Text(str(grade["overall_assessment"]))
-    for label, entries in (("risk", grade["hidden_risks"]), ("trait", grade["unique_characteristics"])):
-        for entry in entries:
-            yield Text(f"  {label}: {entry}")
