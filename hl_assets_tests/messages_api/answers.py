@@ -87,7 +87,8 @@ class Content:
                     texts.setdefault(path[-1], value)
         if not documents:
             numbers = [Leaf((), match) for match in _NUMBER.findall(text)]
-        return cls(tuple(numbers), texts)
+        # Sorted, so the order of fields does not choose among them.
+        return cls(tuple(sorted(numbers, key=lambda leaf: (leaf.path, leaf.literal))), texts)
 
     def named(self, name: str) -> list[Leaf]:
         """Numbers at or under this key, the measured values before the percentiles."""
@@ -103,7 +104,7 @@ class Content:
         """Digest of the numbers; empty if there are none."""
         if not self.numbers:
             return ""
-        return digest(sorted((leaf.path, leaf.literal) for leaf in self.numbers))
+        return digest([(leaf.path, leaf.literal) for leaf in self.numbers])
 
 
 def digest(value: Any) -> str:
@@ -169,6 +170,8 @@ def content_sentence(content: Content, path: tuple[str, ...], rng: random.Random
         return "The request gives no number to quote."
     leaf = rng.choice(usable)
     name = leaf.name.replace("_", " ") or "number"
+    if _is_percentile(leaf) and "percentile" not in name:
+        name += " percentile"
     return rng.choice(_SENTENCES).format(name=name, number=leaf.literal)
 
 

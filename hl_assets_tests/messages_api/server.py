@@ -16,9 +16,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hl_assets_tests.messages_api.answers import Body, content_key, digest
+from hl_assets_tests.messages_api.batches import Batches, Result, check_batch
 from hl_assets_tests.messages_api.config import MessagesApiConfig
 from hl_assets_tests.messages_api.errors import ApiError, StandInError, invalid
-from hl_assets_tests.messages_api.faults import STATUS_KINDS, Endpoint, Fault, FaultPlan
+from hl_assets_tests.messages_api.faults import BATCH_KINDS, STATUS_KINDS, Endpoint, Fault, FaultPlan
 from hl_assets_tests.messages_api.record import Answered, Asked, Record
 from hl_assets_tests.messages_api.replies import Replies
 from hl_assets_tests.messages_api.tokens import input_tokens
@@ -27,6 +28,7 @@ from hl_assets_tests.messages_api.wire import BrokenOff, Silence, wait_or_leave
 
 PREFIX = "/_stand_in"
 _MESSAGES = "/v1/messages"
+_BATCHES = f"{_MESSAGES}/batches"
 _VERSIONS = ("2026-10-21", "2023-06-01", "2023-01-01")  # the first is what the SDK 2.11 sends
 
 Work = Callable[[Request, Body, Asked, Fault | None], Response | dict[str, Any]]
@@ -49,6 +51,7 @@ class StandIn:
 
     def _start_over(self) -> None:
         self.replies = Replies(self.config)
+        self.batches = Batches(self.config, self._item)
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
@@ -57,6 +60,7 @@ class StandIn:
             self._route(f"{_MESSAGES}/count_tokens", "POST", "count_tokens", self._count, self._check_count),
             self._route("/v1/models", "GET", "models", self._model_list),
             self._route("/v1/models/{model}", "GET", "models", self._model),
+            *self._batch_routes(),
             Route(f"{PREFIX}/requests", self._admin_requests),
             Route(f"{PREFIX}/faults", self._admin_faults, methods=["GET", "POST"]),
             Route(f"{PREFIX}/reset", self._admin_reset, methods=["POST"]),
@@ -168,6 +172,67 @@ class StandIn:
         wanted = request.query_params.getlist("lifecycle[]") or ["active", "deprecated"]
         return page([card.info() for card in self.config.models if card.lifecycle in wanted], request)
 
+    # Batches
+
+    def _batch_routes(self) -> list[Route]:
+        one = f"{_BATCHES}/{{batch}}"
+        return [
+            self._route(_BATCHES, "POST", "batch_create", self._batch_create, check_batch),
+            self._route(_BATCHES, "GET", "batch_list", self._batch_list),
+            self._route(one, "GET", "batch_retrieve", self._batch_retrieve),
+            self._route(one, "DELETE", "batch_delete", self._batch_delete),
+            self._route(f"{one}/results", "GET", "batch_results", self._batch_results),
+            self._route(f"{one}/cancel", "POST", "batch_cancel", self._batch_cancel),
+        ]
+
+    def _batch_create(
+        self, request: Request, body: Body, _asked: Asked, _fault: Fault | None
+    ) -> dict[str, Any]:
+        return self.batches.create(body).describe(_base_url(request))
+
+    def _batch_list(
+        self, request: Request, _body: Body, _asked: Asked, _fault: Fault | None
+    ) -> dict[str, Any]:
+        return page([batch.describe(_base_url(request)) for batch in self.batches.newest_first()], request)
+
+    def _batch_retrieve(
+        self, request: Request, _body: Body, _asked: Asked, _f: Fault | None
+    ) -> dict[str, Any]:
+        return self.batches.retrieve(request.path_params["batch"]).describe(_base_url(request))
+
+    def _batch_cancel(
+        self, request: Request, _body: Body, _asked: Asked, _fault: Fault | None
+    ) -> dict[str, Any]:
+        return self.batches.cancel(request.path_params["batch"]).describe(_base_url(request))
+
+    def _batch_delete(
+        self, request: Request, _body: Body, _asked: Asked, _fault: Fault | None
+    ) -> dict[str, Any]:
+        return self.batches.delete(request.path_params["batch"])
+
+    def _batch_results(self, request: Request, _body: Body, asked: Asked, _fault: Fault | None) -> Response:
+        lines = self.batches.results(request.path_params["batch"])
+        asked.status, asked.answer = 200, lines.decode()
+        return Response(lines, 200, {"request-id": asked.request_id or ""}, "application/binary")
+
+    def _item(self, custom_id: str, params: Any) -> Result:
+        """The result of one item: invalid parameters show here, not when the batch is created."""
+        try:
+            self._check_message(params if isinstance(params, dict) else {})
+            content = content_key(params)
+            ask = self.record.count(content)
+            fault = self.plan.due("batch_item", content, ask, params)
+            if fault and fault.kind in BATCH_KINDS:
+                return {"type": fault.kind}
+            if fault and fault.kind in STATUS_KINDS:
+                raise status_error(fault)
+            message = self.replies.message(params, ask, fault, "batch")
+        except ApiError as error:
+            return {"type": "errored", "error": error.envelope(None)}
+        kind = fault.kind if fault else None
+        self.record.answered(Answered(content, ask, kind, message, custom_id))
+        return {"type": "succeeded", "message": message}
+
     # Control
 
     async def _admin_requests(self, _request: Request) -> Response:
@@ -188,6 +253,10 @@ class StandIn:
     async def _admin_reset(self, _request: Request) -> Response:
         self.reset()
         return Response(status_code=204)
+
+
+def _base_url(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 def _key_of(request: Request) -> str:
