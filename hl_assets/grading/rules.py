@@ -151,8 +151,8 @@ def _assessment(item: GradeInput) -> str:
         if metrics.max_drawdown is None
         else f"a maximum drawdown of {format_metric('max_drawdown', metrics.max_drawdown)}"
     )
-    days = 0.0 if quality.data_span_days is None else quality.data_span_days
+    span = "an unknown span" if quality.data_span_days is None else f"{quality.data_span_days:.1f} days"
     return (
         f"Rated {style_of_ratios(item)} by rule: {earned} with {risked} "
-        f"over {days:.1f} days and {quality.data_points} points."
+        f"over {span} and {quality.data_points} points."
     )
