@@ -4,6 +4,7 @@ Belongs here: a slot's metrics as graders' inputs, grades as rows, and what a ru
 grading (`grading`), the ledger, cache and money around a grader (`grade_slot`).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -234,5 +235,5 @@ def _counts(what: str, values: "pd.Series[Any]") -> dict[str, int]:
 
 def _picture(frame: pd.DataFrame) -> bytes:
     """How styles and scores are distributed."""
-    scores = {name: frame[f"{name}_score"].dropna().value_counts().to_dict() for name in SCORED_METRICS}
-    return grades_png(frame["trading_style"].dropna().value_counts().to_dict(), scores)
+    scores = {name: Counter(frame[f"{name}_score"].dropna()) for name in SCORED_METRICS}
+    return grades_png(dict(Counter(frame["trading_style"].dropna()).most_common()), scores)

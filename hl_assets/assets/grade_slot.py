@@ -11,7 +11,8 @@ from datetime import datetime
 
 from hl_assets.assets.grade_calls import PastCall, SlotLedger, StoredAnswer, read_past_calls, usd_spent_on
 from hl_assets.claude.budget import Budget
-from hl_assets.claude.grader import ClaudeGrader, GradeTally
+from hl_assets.claude.grader import ClaudeGrader
+from hl_assets.claude.tally import GradeTally
 from hl_assets.grading.answer import InvalidAnswerError, parse_answer
 from hl_assets.grading.interface import Grade, GradeInput
 from hl_assets.grading.rules import RuleGrader
@@ -94,7 +95,7 @@ async def _ask(
             ),
             price=model.price,
             past={row_id: [one.call for one in calls] for row_id, calls in past.items()},
-            own_call_ids=frozenset(
+            own_calls=frozenset(
                 one.call.call_id for calls in past.values() for one in calls if one.as_of == slot.slot
             ),
             limits=model.limits,

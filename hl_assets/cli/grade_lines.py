@@ -28,9 +28,7 @@ def grade_lines(grade: Mapping[Any, Any], *, reasons: bool = False) -> Iterator[
         reasons: Whether each metric's score and reasoning is told too.
     """
     fallback = f", because: {grade['fallback'].replace('_', ' ')}" if pd.notna(grade["fallback"]) else ""
-    yield Text(
-        f"Grade {_SOURCES[grade['grade_source']]} ({grade['grader_version']}){fallback}", style="bold"
-    )
+    yield Text(f"Grade {_SOURCES[grade['grade_source']]} ({grade['grader_version']}){fallback}", style="bold")
     if grade["status"] != "graded":
         yield Text(f"{grade['status'].replace('_', ' ')}: {'; '.join(grade['status_reasons'])}")
         return
