@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from anthropic import AnthropicError, AsyncAnthropic
+from anthropic import AsyncAnthropic
 from anthropic.types import Message
 
 from hl_assets.claude.calls import CallMode, GradeCall
 from hl_assets.claude.client import scrubbed
-from hl_assets.claude.failures import Failure, failure_of
+from hl_assets.claude.failures import CALL_ERRORS, Failure, failure_of
 from hl_assets.claude.prices import Price, usd, worst_case_usd
 from hl_assets.claude.profile import GraderProfile
 from hl_assets.claude.reading import Reading, read_message
@@ -26,9 +26,14 @@ from hl_assets.grading.interface import Grade, GradeInput
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a call asks: one input, once.
+    """What a call asks: one input, once; all there is to say about a call before it is made.
 
     Attributes:
+        model: the model asked.
+        effort: the effort asked.
+        prompt_version: of the prompt files.
+        prompt_hash: SHA-256 of the prompt text.
+        schema_hash: SHA-256 of the answer's JSON schema.
         row_id: of the input.
         grade_key: SHA-256 of what decides the answer.
         input_hash: SHA-256 of the bucketed input.
@@ -37,6 +42,11 @@ class Question:
         max_tokens: the most tokens the answer may have.
     """
 
+    model: str
+    effort: str
+    prompt_version: str
+    prompt_hash: str
+    schema_hash: str
     row_id: str
     grade_key: str
     input_hash: str
@@ -56,6 +66,11 @@ class Asked:
 def question_of(profile: GraderProfile, item: GradeInput, attempt: int = 1) -> Question:
     """The question an input is."""
     return Question(
+        model=profile.model,
+        effort=profile.effort,
+        prompt_version=profile.prompt.version,
+        prompt_hash=profile.prompt.sha256,
+        schema_hash=profile.schema_hash,
         row_id=item.row_id,
         grade_key=profile.grade_key(item),
         input_hash=input_hash(item),
@@ -104,7 +119,6 @@ async def ask(
         result = read_message(answer, item, call_id=call_id, grader_version=profile.version)
         request_id = getattr(answer, "_request_id", None)
     call = record_of(
-        profile,
         question,
         result,
         call_id=call_id,
@@ -124,7 +138,7 @@ async def _answered(
     try:
         async with asyncio.timeout(call_seconds):
             message: object = await client.messages.create(**request)
-    except (AnthropicError, TimeoutError, ValueError) as error:
+    except CALL_ERRORS as error:
         return failure_of(error, client)
     if not isinstance(
         message, Message
@@ -134,7 +148,6 @@ async def _answered(
 
 
 def record_of(
-    profile: GraderProfile,
     question: Question,
     result: Reading | Failure,
     *,
@@ -162,12 +175,12 @@ def record_of(
         batch_id=batch_id,
         requested_at=requested_at,
         latency_seconds=latency_seconds,
-        model=profile.model,
-        effort=profile.effort,
+        model=question.model,
+        effort=question.effort,
         max_tokens=question.max_tokens,
-        prompt_version=profile.prompt.version,
-        prompt_hash=profile.prompt.sha256,
-        schema_hash=profile.schema_hash,
+        prompt_version=question.prompt_version,
+        prompt_hash=question.prompt_hash,
+        schema_hash=question.schema_hash,
         outcome=result.outcome,
         stop_reason=None if reading is None else reading.stop_reason,
         request_id=request_id,

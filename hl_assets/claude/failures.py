@@ -5,6 +5,7 @@ Belongs here: mapping errors. Making calls belongs in `asking`, `batches` and `m
 
 from dataclasses import dataclass
 
+import httpx2
 from anthropic import (
     AnthropicError,
     APIConnectionError,
@@ -17,6 +18,8 @@ from anthropic import (
 from hl_assets.claude.calls import CallOutcome
 from hl_assets.claude.client import scrubbed
 
+CALL_ERRORS = (AnthropicError, httpx2.HTTPError, TimeoutError, ValueError)
+"""What a failed call raises: errors of the SDK, of its transport, of time, and of bodies that are no JSON."""
 HALTING = frozenset({"authentication", "billing", "permission", "not_found"})
 """Kinds of error that every further call would meet too, so nobody asks any more."""
 
@@ -35,17 +38,15 @@ _KINDS = {
     529: "overloaded",
 }
 _HEALING = frozenset({408, 409, 429})
-_NEVER_SENT = frozenset(
-    {
-        "ConnectError",
-        "ConnectTimeout",
-        "PoolTimeout",
-        "ProxyError",
-        "UnsupportedProtocol",
-        "LocalProtocolError",
-    }
+_NEVER_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
 )
-"""Names of the transport's errors that come before a request has left."""
+"""The transport's errors that come before a request has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def failure_of(error: Exception, client: AsyncAnthropic) -> Failure:
     """What an error of the SDK means.
 
     Args:
-        error: an `AnthropicError`; `TimeoutError` of a call that took too long altogether; `ValueError` of an answer that is
+        error: an `AnthropicError`; an error of its transport, which streams of results raise; `TimeoutError` of a call that took too long altogether; `ValueError` of an answer that is
             no JSON.
         client: whose key must not be in the text.
 
@@ -83,7 +84,7 @@ def failure_of(error: Exception, client: AsyncAnthropic) -> Failure:
             return _of_status(error, client)
         case APITimeoutError():
             return Failure("unavailable", "timeout", _text(error, client), billed=_sent(error))
-        case APIConnectionError():
+        case APIConnectionError() | httpx2.HTTPError():
             return Failure("unavailable", "connection", _text(error, client), billed=_sent(error))
         case TimeoutError():
             return Failure("unavailable", "timeout", "no answer in the time a call may take", billed=True)
@@ -119,4 +120,4 @@ def _text(error: Exception, client: AsyncAnthropic) -> str:
 
 
 def _sent(error: Exception) -> bool:
-    return type(error.__cause__).__name__ not in _NEVER_SENT
+    return not isinstance(error.__cause__, _NEVER_SENT)

@@ -5,7 +5,7 @@ Belongs here: the order of these steps. Each step has a module of its own. Stori
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from hl_assets.claude.asking import Asked, ask, question_of, worst_case
 from hl_assets.claude.breaker import Breaker, is_halting
 from hl_assets.claude.budget import Budget, Reservation
 from hl_assets.claude.calls import CallLedger, GradeCall
+from hl_assets.claude.finishing import finished
 from hl_assets.claude.prices import Price
 from hl_assets.claude.profile import GraderProfile
 from hl_assets.claude.reuse import by_rules, next_attempt, settled
@@ -199,23 +200,12 @@ class ClaudeGrader:
         money.settle(asked.call.estimated_usd)
         self.tally.count_call(asked.call)
         self._breaker.saw(asked.call)
-        await _finished(self._ledger.record(asked.call))
+        await finished(self._ledger.record(asked.call))
         return asked
 
     def _report(self, grades: Mapping[int, Grade], total: int) -> None:
         if self._on_progress is not None:
             self._on_progress(len(grades), total, self.tally.failed)
-
-
-async def _finished(work: Awaitable[None]) -> None:
-    """Await to the end even when cancelled: what was paid for is recorded before the cancellation goes on."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.cancelled():
-            await task
-        raise
 
 
 def _grade_of(item: GradeInput, asked: Asked, version: str) -> Grade:

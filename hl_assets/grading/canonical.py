@@ -53,6 +53,36 @@ def canonical_input(item: GradeInput) -> str:
     )
 
 
+def input_from_canonical(canonical: str, row_id: str) -> GradeInput:
+    """The input a canonical text was written of.
+
+    Args:
+        canonical: of `canonical_input`.
+        row_id: which the text does not hold.
+
+    Raises:
+        ValueError: the text is no canonical input.
+    """
+    try:
+        told = json.loads(canonical)
+        metrics = {name: told["metrics"][name] for name in SCORED_METRICS}
+        return GradeInput.model_validate(
+            {
+                "row_id": row_id,
+                "period": told["period"],
+                "metrics": {name: metric["value"] for name, metric in metrics.items()},
+                "percentiles": {name: metric["percentile"] for name, metric in metrics.items()},
+                "null_reasons": {
+                    name: metric["null_reason"] for name, metric in metrics.items() if metric["value"] is None
+                },
+                "data_quality": told["data_quality"],
+                "flags": told["flags"],
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a canonical input: {error!r}") from error
+
+
 def bucketed_input(item: GradeInput) -> dict[str, Any]:
     """The input as coarse as grades are: small movements leave it unchanged."""
     metrics, quality = item.metrics, item.data_quality
