@@ -9,8 +9,8 @@ from hl_assets.claude.failures import HALTING
 _REMEDIES = {
     "authentication": "ANTHROPIC_API_KEY was refused (401): set a valid key",
     "billing": "the Anthropic account cannot pay (402): add credit, or use another key",
-    "permission": "ANTHROPIC_API_KEY may not use {model} (403): choose another model, or a key that may",
-    "not_found": "{model} was not found (404): check the model's name and ANTHROPIC_BASE_URL",
+    "permission": "ANTHROPIC_API_KEY may not use {model} (403): set another GRADER_MODEL, or a key that may",
+    "not_found": "{model} was not found (404): check GRADER_MODEL and ANTHROPIC_BASE_URL",
 }
 
 

@@ -98,7 +98,7 @@ def price_of(model: str, overrides: Mapping[str, Price] | None = None) -> Price:
         if name in known:
             return known[name]
     raise UnknownPriceError(
-        f"no price is known for model {model!r}: set its USD per million tokens of input and output, "
+        f"no price is known for model {model!r}: set GRADER_PRICE to its USD per million tokens, "
         f"or choose one of {', '.join(sorted(known))}"
     )
 
