@@ -183,6 +183,9 @@ class Settings(BaseSettings):
     grader_budget_day_usd: float = setting(
         "GRADER_BUDGET_DAY_USD", 5.0, "Most that a UTC day may cost, all runs together.", ge=0
     )
+    grader_batch_poll_seconds: float = setting(
+        "GRADER_BATCH_POLL_SECONDS", 60.0, "Pause between two looks at a batch of a backfill.", gt=0
+    )
     regrade_after_days: float = setting(
         "REGRADE_AFTER_DAYS",
         7.0,

@@ -1,7 +1,7 @@
 """Asset `ai_grades`: each trader's style, sustainability, risks and discrete scores, by the configured grader.
 
 Belongs here: a slot's metrics as graders' inputs, grades as rows, and what a run tells about them. Does not belong here:
-grading (`grading`), the ledger, cache and money around a grader (`grade_slot`).
+grading (`grading`), the ledger, cache and money around a grader (`grade_slot`, `grade_batches`).
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
+from hl_assets.assets.grade_batches import BatchOutcome, ask_in_batch
 from hl_assets.assets.grade_calls import stored_answers
 from hl_assets.assets.grade_slot import GradedSlot, SlotToGrade, grade_slot, rederived
 from hl_assets.assets.metric_rows import metric_table
@@ -49,6 +50,13 @@ from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
 
 
+class GradesConfig(ReconcileConfig):
+    """Run configuration of `ai_grades`."""
+
+    batch: bool = False
+    """Ask the model in one batch for all slots of the day: half the price, but it may take up to a day. For backfills."""
+
+
 @slot_asset(
     AI_GRADES,
     layer="derived",
@@ -66,15 +74,17 @@ from hl_assets.warehouse.connection import Warehouse
 )
 def ai_grades(
     context: dg.AssetExecutionContext,
-    config: ReconcileConfig,
+    config: GradesConfig,
     warehouse: dg.ResourceParam[WarehouseResource],
     settings: dg.ResourceParam[Settings],
     grader: dg.ResourceParam[GraderResource],
 ) -> Iterator[DerivedResults]:
     """Grade the wallets of the day's stale slots."""
     context.log.info(grader.why)
-    run = _Run(grader, settings)
-    derivation = Derivation(target=AI_GRADES, upstream=(WALLET_METRICS,), derive=run.derive)
+    run = _Run(grader, settings, in_batch=config.batch)
+    derivation = Derivation(
+        target=AI_GRADES, upstream=(WALLET_METRICS,), derive=run.derive, prepare=run.prepare
+    )
     yield from derive_day(context, config, warehouse, settings, derivation)
 
 
@@ -84,12 +94,23 @@ class _Run:
 
     grader: GraderResource
     settings: Settings
+    in_batch: bool
     spent_usd: float = 0.0
+    batch: BatchOutcome | None = None
+
+    def prepare(self, store: Warehouse, slots: Sequence[datetime]) -> None:
+        """Ask in a batch for all slots, if the run is to."""
+        if self.in_batch:
+            to_grade = [read_slot(store, slot, self.settings)[1] for slot in slots]
+            self.batch = ask_in_batch(store, to_grade, self.grader)
+            self.spent_usd += self.batch.usd
 
     def derive(self, store: Warehouse, slot: datetime) -> Derived:
         """Grades of the wallets of a slot."""
         metrics, to_grade = read_slot(store, slot, self.settings)
-        graded = grade_slot(store, to_grade, self.grader, spent_in_run_usd=self.spent_usd)
+        graded = grade_slot(
+            store, to_grade, self.grader, spent_in_run_usd=self.spent_usd, asking=not self.in_batch
+        )
         self.spent_usd += graded.tally.usd if graded.tally is not None else 0.0
         frame = grade_rows(graded.grades, rule_scores(to_grade.inputs), metrics)
         return Derived(
@@ -116,9 +137,12 @@ class _Run:
             caps_finding(frame, metrics),
             grounded_finding(frame),
             balance_finding(frame),
-            answers_finding(frame, graded.trouble, self.settings.max_failed_grades),
+            answers_finding(frame, self._trouble(graded), self.settings.max_failed_grades),
             budget_finding(frame, self._money(graded)),
         ]
+
+    def _trouble(self, graded: GradedSlot) -> str | None:
+        return graded.trouble or (None if self.batch is None else self.batch.trouble)
 
     def _money(self, graded: GradedSlot) -> dict[str, float]:
         """What was spent and what may be, in USD; nothing where the rules grade."""
@@ -143,6 +167,7 @@ class _Run:
             **_counts("style", frame["trading_style"].dropna()),
             **_counts("sustainability", frame["sustainability"].dropna()),
             **{name: value for name, value in tally.items() if isinstance(value, int | float)},
+            **({} if self.batch is None else {f"batch_{k}": v for k, v in asdict(self.batch).items()}),
             **self._money(graded),
             "mean_score": float(np.nanmean(scores)) if not np.isnan(scores).all() else None,
             "disagreement_with_rules": float(disagreement.mean()) if len(disagreement) else None,

@@ -62,7 +62,12 @@ class GradedSlot:
 
 
 def grade_slot(
-    store: Warehouse, slot: SlotToGrade, grader: GraderResource, *, spent_in_run_usd: float = 0.0
+    store: Warehouse,
+    slot: SlotToGrade,
+    grader: GraderResource,
+    *,
+    spent_in_run_usd: float = 0.0,
+    asking: bool = True,
 ) -> GradedSlot:
     """Grade every wallet of a slot.
 
@@ -71,14 +76,21 @@ def grade_slot(
         slot: What to grade.
         grader: Who grades.
         spent_in_run_usd: What this run has spent on other slots.
+        asking: Whether the model is asked; without, stored answers are all there is.
     """
     if grader.model is None:
         return GradedSlot(asyncio.run(grade_batch(RuleGrader(), slot.inputs)))
-    return asyncio.run(_ask(store, slot, grader, grader.model, spent_in_run_usd))
+    return asyncio.run(_ask(store, slot, grader, grader.model, spent_usd=spent_in_run_usd, asking=asking))
 
 
 async def _ask(
-    store: Warehouse, slot: SlotToGrade, grader: GraderResource, model: ModelAccess, spent_in_run_usd: float
+    store: Warehouse,
+    slot: SlotToGrade,
+    grader: GraderResource,
+    model: ModelAccess,
+    *,
+    spent_usd: float,
+    asking: bool,
 ) -> GradedSlot:
     now = grader.now()
     spent_today = usd_spent_on(store, now.replace(hour=0, minute=0, second=0, microsecond=0))
@@ -89,7 +101,7 @@ async def _ask(
             model.profile,
             ledger=SlotLedger(store, slot.slot, slot.wallet_of, slot.origin),
             budget=Budget(
-                per_run_usd=max(model.budget_run_usd - spent_in_run_usd, 0.0),
+                per_run_usd=max(model.budget_run_usd - spent_usd, 0.0),
                 per_day_usd=model.budget_day_usd,
                 spent_today_usd=spent_today,
             ),
@@ -99,6 +111,7 @@ async def _ask(
                 one.call.call_id for calls in past.values() for one in calls if one.as_of == slot.slot
             ),
             limits=model.limits,
+            asking=asking,
             clock=grader.now,
             on_progress=lambda done, total, failed: announce(Progress("grades", done, total, failed)),
         )

@@ -54,12 +54,14 @@ class Derivation:
         target: The derived table.
         upstream: The tables it is derived from; a slot is derivable when all of them have it.
         derive: Rows of one slot, read from the warehouse.
+        prepare: Called once with the stale slots, oldest first, before they are derived.
         newest_only: Whether a day keeps its newest slot only; earlier ones are withdrawn once it is published.
     """
 
     target: TableContract
     upstream: tuple[TableContract, ...]
     derive: Callable[[Warehouse, datetime], Derived]
+    prepare: Callable[[Warehouse, Sequence[datetime]], None] | None = None
     newest_only: bool = False
 
 
@@ -121,6 +123,8 @@ def reconcile_day(
     published = manifest.committed_on(target, day)
     kept = {max(derivable)} if derivation.newest_only else derivable
     stale = kept if full_refresh else kept & {*underived_slots(sources, published), max(derivable)}
+    if derivation.prepare is not None:
+        derivation.prepare(session.store, sorted(stale))
     outcomes = [_settle(session, derivation, slot, sources) for slot in sorted(stale, reverse=True)]
     lost = sorted(set(published) - kept)
     if lost and outcomes[0].publishable:

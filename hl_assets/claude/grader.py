@@ -67,6 +67,7 @@ class ClaudeGrader:
         past: row id -> stored calls about that wallet that are young enough to count.
         own_calls: ids of stored calls that were made for this very slot.
         limits: how much asking is allowed.
+        asking: whether to ask at all; without, what no stored answer settles gets the rules' grade.
         clock: the instant of each request.
         on_progress: told after every input.
     """
@@ -83,6 +84,7 @@ class ClaudeGrader:
         past: Mapping[str, Sequence[GradeCall]] | None = None,
         own_calls: Collection[str] = frozenset(),
         limits: AskLimits | None = None,
+        asking: bool = True,
         on_progress: GradeProgress | None = None,
     ) -> None:
         self._client = client
@@ -94,6 +96,7 @@ class ClaudeGrader:
         self._past = past or {}
         self._own_calls = frozenset(own_calls)
         self._limits = limits or AskLimits()
+        self._asking = asking
         self._on_progress = on_progress
         self._breaker = Breaker(self._limits.break_after)
         self.tally = GradeTally()
@@ -178,6 +181,8 @@ class ClaudeGrader:
         return permit
 
     def _stopped(self, deadline: float) -> Fallback | None:
+        if not self._asking:
+            return "not_asked"
         if self.trouble is not None:
             return "unavailable"
         return "deadline" if asyncio.get_running_loop().time() >= deadline else None

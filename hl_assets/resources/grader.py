@@ -32,6 +32,7 @@ class ModelAccess:
         budget_day_usd: Most that a UTC day may cost.
         regrade_after: Age at which a stored answer does not count any more.
         timeout_seconds: Of one request.
+        batch_poll_seconds: Between two looks at a batch.
         base_url: Where to ask; None: Anthropic.
     """
 
@@ -42,6 +43,7 @@ class ModelAccess:
     budget_day_usd: float
     regrade_after: timedelta
     timeout_seconds: float
+    batch_poll_seconds: float
     base_url: str | None
     _key: SecretStr = field(repr=False)
 
@@ -118,6 +120,7 @@ def _model_access(settings: Settings, key: SecretStr) -> ModelAccess:
         budget_day_usd=settings.grader_budget_day_usd,
         regrade_after=timedelta(days=settings.regrade_after_days),
         timeout_seconds=settings.grader_timeout_seconds,
+        batch_poll_seconds=settings.grader_batch_poll_seconds,
         base_url=settings.anthropic_base_url,
         _key=key,
     )

@@ -5,7 +5,7 @@ Belongs here: what every table means, its columns, key and limits. Does not belo
 
 from hl_assets.schemas.contract import TableContract
 from hl_assets.schemas.equity import EQUITY_CURVES
-from hl_assets.schemas.grades import AI_GRADES, GRADE_CALLS
+from hl_assets.schemas.grades import AI_GRADES, GRADE_BATCHES, GRADE_CALLS
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
@@ -19,6 +19,7 @@ TABLES: tuple[TableContract, ...] = (
     EQUITY_CURVES,
     WALLET_METRICS,
     GRADE_CALLS,
+    GRADE_BATCHES,
     AI_GRADES,
     WALLET_SCORES,
 )

@@ -33,7 +33,7 @@ CALL_OUTCOMES = (
     "rejected",
 )
 CALL_MODES = ("realtime", "batch")
-BATCH_STATUSES = ("intended", "submitted", "collected", "abandoned")
+BATCH_STATUSES = ("intended", "submitted", "collected", "abandoned", "lost")
 _SHA256 = r"^[0-9a-f]{64}$"
 _HEX32 = r"^[0-9a-f]{32}$"
 
@@ -188,6 +188,36 @@ class GradeCalls(pa.DataFrameModel):
         ordered = True
 
 
+class GradeBatches(pa.DataFrameModel):
+    """One state that a batch of calls reached; the newest state of an intent counts.
+
+    An intent is stored before it is submitted and its id before it is polled, so that a process that dies with a batch under
+    way is followed by one that collects it.
+    """
+
+    as_of: Slot = slot_column("Oldest slot that the batch grades for")
+    intent_id: str = column("Id of the intent, made here", clickhouse="String", str_matches=_HEX32)
+    status: str = column(
+        "State reached: " + ", ".join(BATCH_STATUSES),
+        clickhouse="LowCardinality(String)",
+        isin=list(BATCH_STATUSES),
+    )
+    batch_id: str = column("The service's id of the batch", clickhouse="Nullable(String)", nullable=True)
+    intended_at: Instant = instant_column("Before it was submitted")
+    submitted_at: Instant = instant_column("When the service took it", nullable=True)
+    n_requests: int = count_column("Requests in it")
+    content: str = column(
+        "Its requests as JSON, with the state `intended` only", clickhouse="Nullable(String)", nullable=True
+    )
+    origin: str = origin_column()
+
+    class Config:
+        """pandera's switches."""
+
+        strict = True
+        ordered = True
+
+
 AI_GRADES = TableContract(
     name="ai_grades",
     model=AiGrades,
@@ -203,5 +233,14 @@ GRADE_CALLS = TableContract(
     key=("as_of", "wallet", "call_id"),
     order_by=("wallet", "grade_key", "as_of", "call_id"),
     caution="`estimated_usd` and tokens sum to the bill; grades do not: a grade may rest on a call of an earlier slot.",
+    storage="ledger",
+)
+GRADE_BATCHES = TableContract(
+    name="grade_batches",
+    model=GradeBatches,
+    grain="state of a batch",
+    key=("as_of", "intent_id", "status"),
+    order_by=("intent_id", "status", "as_of"),
+    caution="A batch is several rows, one a state: never sum `n_requests` over them.",
     storage="ledger",
 )
