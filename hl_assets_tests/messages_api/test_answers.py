@@ -137,13 +137,25 @@ def test_numbers_are_found_in_blocks_and_beside_running_text() -> None:
     content = Content.of({"messages": [{"role": "user", "content": blocks}]})
     assert {leaf.literal for leaf in content.numbers} == {"-0.2501", "1.51", "0.9", "0.3"}
     assert content.percentile("roi") == content.percentile("roi_score") == 0.3
-    assert content.texts == {"row_id": "row-1"}
+    assert content.ids == {"row_id": "row-1"}
 
 
 def test_percentiles_in_hundreds_and_beside_their_value_are_understood() -> None:
     text = json.dumps({"roi": {"value": 1.5, "percentile": 95}})
     content = Content.of({"messages": [{"role": "user", "content": text}]})
     assert content.percentile("roi") == 0.95
+
+
+def test_a_metric_that_is_null_gets_no_score_and_its_reason_is_not_echoed() -> None:
+    item = row(1)
+    item["metrics"]["max_drawdown"] = item["percentiles"]["max_drawdown"] = None
+    item["null_reasons"] = {"max_drawdown": "span_under_90_days"}
+    for number in range(10):
+        item["metrics"]["roi"] = number
+        answer = generic_answer(request(messages=[{"role": "user", "content": json.dumps(item)}]))
+        assert isinstance(answer, dict)
+        assert answer["scores"]["max_drawdown"] is None
+        assert "span_under" not in answer["reasoning"]["max_drawdown"]
 
 
 def test_a_request_nobody_asks_cannot_be_answered() -> None:

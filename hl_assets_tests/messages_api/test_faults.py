@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,6 +26,13 @@ async def ask(
     async with api.client(**options) as client:
         message: anthropic.types.Message = await client.messages.create(**(body or request()))
     return message
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < give_up, "it did not happen"
+        time.sleep(0.01)
 
 
 def text_of(message: anthropic.types.Message) -> str:
@@ -190,10 +198,8 @@ async def test_silence_lasts_until_the_client_gives_up(messages_api: StartMessag
     api = messages_api(faults=(Fault("timeout"),))
     with pytest.raises(anthropic.APITimeoutError):
         await ask(api, timeout=0.2)
-    await asyncio.sleep(0.05)
-    silent = api.messages[0]
-    assert (silent.status, silent.fault) == (None, "timeout")
-    assert silent.finished_at is not None
+    await asyncio.to_thread(_wait_until, lambda: api.messages[0].finished_at is not None)
+    assert (api.messages[0].status, api.messages[0].fault) == (None, "timeout")
     assert (await ask(api)).stop_reason == "end_turn"
     assert api.max_in_flight == 1
 
@@ -217,19 +223,12 @@ async def test_a_connection_that_breaks_in_the_body(messages_api: StartMessagesA
     assert (await ask(api)).stop_reason == "end_turn"
 
 
-def _wait_for_a_message(api: MessagesApi) -> None:
-    give_up = time.monotonic() + 10
-    while not api.messages:
-        assert time.monotonic() < give_up, "no request came"
-        time.sleep(0.01)
-
-
 async def test_leaving_does_not_wait_for_those_who_hear_nothing() -> None:
     running = ExitStack()
     api = running.enter_context(MessagesApi(MessagesApiConfig(faults=(Fault("timeout"),))))
     async with api.client() as client:
         waiting = asyncio.create_task(client.messages.create(**request()))
-        await asyncio.to_thread(_wait_for_a_message, api)
+        await asyncio.to_thread(_wait_until, lambda: bool(api.messages))
         started = time.monotonic()
         await asyncio.to_thread(running.close)
         assert time.monotonic() - started < 2
