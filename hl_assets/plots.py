@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DPI = 80
 _COLOURS = 48
 _UP, _DOWN = "#1f6f8b", "#b23a48"
-_MARGINS = {"left": 0.95, "right": 0.15, "top": 0.3, "bottom": 0.35}
+_MARGINS = {"left": 1.05, "right": 0.15, "top": 0.3, "bottom": 0.35}
 """Inches around the axes, enough for labels as long as 1,000,000,000. matplotlib's layout engines take longer than the drawing (measured)."""
 
 
