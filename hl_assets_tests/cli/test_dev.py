@@ -1,6 +1,5 @@
 """`hl-assets dev`: everything comes up together, and Ctrl-C takes everything down."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from hl_assets.warehouse.embedded.process import status
+from hl_assets_tests.conftest import bare_environment
 
 _LINEAGE = "{ assetNodes { assetKey { path } groupName } }"
 
@@ -74,17 +74,12 @@ class Dev:
 def dev(tmp_path: Path) -> Iterator[Dev]:
     """`hl-assets dev` on a small sandbox, just started."""
     ui, exchange = free_port(), free_port()
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "SANDBOX_PORT": str(exchange),
-        "SANDBOX_WALLETS": "200",
-    }
     log = tmp_path / "dev.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "hl_assets.cli", "dev", "--port", str(ui)],
             cwd=tmp_path,
-            env=environment,
+            env=bare_environment(SANDBOX_PORT=str(exchange), SANDBOX_WALLETS="200"),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -122,7 +117,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = subprocess.run(
             [sys.executable, "-m", "hl_assets.cli", "dev", "--port", str(port)],
-            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+            cwd=tmp_path, env=bare_environment(), capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
     assert done.returncode == 2
     assert f"port {port} on 127.0.0.1 is taken" in done.stderr

@@ -17,6 +17,7 @@ import pytest
 
 from hl_assets import cli
 from hl_assets.warehouse.embedded.process import status, stop
+from hl_assets_tests.conftest import bare_environment
 
 AS_OF = "2026-05-31T12:10:00Z"
 
@@ -29,8 +30,7 @@ class Shell:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {"SANDBOX_WALLETS": "200", "TOP_N_WALLETS": "12", "EMBEDDED_IDLE_SECONDS": "120"}
-        return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | ours
+        return bare_environment(SANDBOX_WALLETS="200", TOP_N_WALLETS="12", EMBEDDED_IDLE_SECONDS="120")
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

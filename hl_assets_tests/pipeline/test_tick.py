@@ -189,7 +189,7 @@ def test_origins_are_never_mixed(ticked: Platform) -> None:
 
 
 def test_names_chosen_by_traders_never_reach_dagster(platform: Platform) -> None:
-    platform.overrides = {"top_n": 200, "top_measure": "account_value"}
+    platform.overrides = {"top_n": 60, "top_measure": "account_value"}
     result = platform.tick()
     assert result.success
     names = {
