@@ -31,7 +31,7 @@ dev: .venv/.run-installed ## Embedded ClickHouse, sandbox, Dagster UI and daemon
 	@$(BIN)/hl-assets dev
 
 test: lint ## Lint, types and the whole test suite
-	$(BIN)/pytest -n 2 --dist loadscope
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/.dev-installed ## Ruff and mypy
 	$(BIN)/ruff check .

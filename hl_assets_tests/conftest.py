@@ -1,5 +1,6 @@
 """Fixtures every test package shares. What one package needs alone lives in that package's conftest."""
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -18,7 +19,20 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("project")
 
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of every later garbage collection: it stays, and walking it takes 0.2 s a time."""
+    gc.collect()
+    gc.freeze()
+
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def bare_environment(**more: str) -> dict[str, str]:
+    """Environment of a process that tests this checkout, installed or not, without any setting of the developer's."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**inherited, "PYTHONPATH": str(REPOSITORY), **more}
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,21 @@ def test_a_wallet_is_drawn_with_its_drawdown() -> None:
     assert size_of(wallet_png(Line("i", TS, INDEX), Line("d", TS, fall), Line("v", TS, INDEX * 1e6)))[1] > 400
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 3e9])
+def test_no_label_is_cut_off(scale: float) -> None:
+    fall = INDEX / np.maximum.accumulate(INDEX) - 1
+    value = Line("v", TS, INDEX * scale)
+    pictures = [
+        wallet_png(value, Line("d", TS, fall), value),
+        index_png([value], "one"),
+        distribution_png((INDEX - 1) * min(scale, 100.0), fall),
+    ]
+    for png in pictures:
+        grey = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+        for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1]):
+            assert (edge > 250).all()
+
+
 def test_markdown_carries_the_picture() -> None:
     png = index_png([Line("#1", TS, INDEX)], "one")
     encoded = as_markdown(png, "curve").removeprefix("![curve](data:image/png;base64,").removesuffix(")")

@@ -1,15 +1,23 @@
-"""The command line as a person uses it: real processes, one small sandbox, an embedded ClickHouse of its own."""
+"""The command line as a person uses it: real processes, one small sandbox, an embedded ClickHouse of its own.
 
+Mistakes and help are many and end before anything happens, so they call the command's entry point without a process:
+starting Python and importing pandas and Dagster would take ten times longer than what is tested.
+"""
+
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from hl_assets import cli
 from hl_assets.warehouse.embedded.process import status, stop
+from hl_assets_tests.conftest import bare_environment
 
 AS_OF = "2026-05-31T12:10:00Z"
 
@@ -20,13 +28,26 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return bare_environment(SANDBOX_WALLETS="200", TOP_N_WALLETS="12", EMBEDDED_IDLE_SECONDS="120")
+
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        ours = {"SANDBOX_WALLETS": "200", "TOP_N_WALLETS": "12", "EMBEDDED_IDLE_SECONDS": "120"}
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return subprocess.run(
             [sys.executable, "-m", "hl_assets.cli", *arguments],
-            cwd=self.folder, env={**inherited, **ours, **environment}, capture_output=True, text=True, check=False, timeout=120,
+            cwd=self.folder, env={**self.environment, **environment}, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
+
+    def call(self, *arguments: str) -> int:
+        """As `run` without a process of its own; returns the exit status. An unknown error is raised, not printed."""
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(sys, "argv", ["hl-assets", *arguments]),
+            contextlib.chdir(self.folder),
+            pytest.raises(SystemExit) as ended,
+        ):
+            cli.main()
+        return int(ended.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +151,18 @@ def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.Complet
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_get_one_clear_message(
-    shell: Shell, first_run: subprocess.CompletedProcess[str], arguments: Sequence[str], says: str
+    shell: Shell,
+    first_run: subprocess.CompletedProcess[str],
+    capfd: pytest.CaptureFixture[str],
+    arguments: Sequence[str],
+    says: str,
 ) -> None:
-    done = shell.run(*arguments)
-    assert done.returncode == 2, done.stdout
-    assert "Traceback" not in done.stderr
-    assert says in done.stderr
-    assert len(done.stderr.strip().splitlines()) <= 4
+    status = shell.call(*arguments)
+    printed = capfd.readouterr()
+    assert status == 2, printed.out
+    assert "Traceback" not in printed.err
+    assert says in printed.err
+    assert len(printed.err.strip().splitlines()) <= 4
 
 
 def test_a_recording_in_the_environment_is_not_served_as_the_sandbox(shell: Shell) -> None:
@@ -181,8 +207,9 @@ def test_warehouse_commands(shell: Shell, first_run: subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("command", [["run"], ["top"], ["wallet"], ["query"], ["sandbox"], ["dev"]])
-def test_help_has_examples(shell: Shell, command: Sequence[str]) -> None:
-    text = shell.run(*command, "--help").stdout
+def test_help_has_examples(shell: Shell, capsys: pytest.CaptureFixture[str], command: Sequence[str]) -> None:
+    assert shell.call(*command, "--help") == 0
+    text = capsys.readouterr().out
     assert "Usage" in text
     assert "hl-assets" in text
 

@@ -1,7 +1,12 @@
-"""The whole platform for one test: a local exchange over HTTP, a database of its own, real assets, a Dagster instance."""
+"""The whole platform for one test: a local exchange over HTTP, a database of its own, real assets, a Dagster instance.
+
+Two fixtures give it: `platform` starts with an empty database, `ticked` with what the tick of `SLOT` publishes there. That
+tick is run once per session (`first_tick`) and its rows are copied, because it takes seconds and most tests begin with it.
+"""
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +26,14 @@ from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas import TABLES
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_text
+from hl_assets.warehouse import ddl
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.manifest import Manifest
 
 SLOT = datetime(2026, 5, 31, 12, 10, tzinfo=UTC)
+DAY = "2026-05-31"
+RAW = ("leaderboard", "portfolio_histories")
 DERIVED = ("equity_curves", "wallet_metrics", "ai_grades", "wallet_scores")
 
 
@@ -166,6 +174,21 @@ class Platform:
             return {table.name: list(Manifest(store).committed(table)) for table in TABLES}
 
 
+@contextmanager
+def opened_platform(
+    exchange: SandboxServer, clickhouse: Path, instance: dg.DagsterInstance, folder: Path
+) -> Iterator[Platform]:
+    """A platform at `SLOT` on a healthy exchange, its database empty."""
+    config = WarehouseConfig(home=clickhouse, database=f"test_{uuid.uuid4().hex[:12]}")
+    made = Platform(exchange, instance, config, folder)
+    made.control("DELETE", "/faults")
+    made.control("DELETE", "/stats")
+    made.at(SLOT)
+    yield made
+    made.control("DELETE", "/faults")
+    replace(made, warehouse=config).drop()
+
+
 @pytest.fixture
 def platform(
     exchange_server: SandboxServer,
@@ -174,15 +197,55 @@ def platform(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
+    """A platform on which nothing has run yet."""
     monkeypatch.chdir(tmp_path)  # no .env of the developer's
-    config = WarehouseConfig(home=embedded_server, database=f"test_{uuid.uuid4().hex[:12]}")
-    made = Platform(exchange_server, instance, config, tmp_path)
-    made.control("DELETE", "/faults")
-    made.control("DELETE", "/stats")
-    made.at(SLOT)
-    yield made
-    made.control("DELETE", "/faults")
-    replace(made, warehouse=config).drop()
+    with opened_platform(exchange_server, embedded_server, instance, tmp_path) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class FirstTick:
+    """The tick of `SLOT` on an empty database with the default settings. Read-only: the session shares it.
+
+    Attributes:
+        result: What Dagster says of it.
+        warehouse: The database it published into.
+        tables: Every row it published.
+    """
+
+    result: dg.ExecuteInProcessResult
+    warehouse: WarehouseConfig
+    tables: dict[str, pd.DataFrame]
+
+    def copy_into(self, warehouse: WarehouseConfig) -> None:
+        """Publish the same in an empty database: same rows, same versions, same manifest."""
+        with Warehouse(warehouse) as store:
+            store.ensure_tables(TABLES)
+            for name in (ddl.PUBLICATIONS, *map(ddl.versions_table, TABLES)):
+                store.command(f"INSERT INTO {name} SELECT * FROM {self.warehouse.database}.{name}")
+
+
+@pytest.fixture(scope="session")
+def first_tick(
+    exchange_server: SandboxServer, embedded_server: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FirstTick]:
+    folder = tmp_path_factory.mktemp("first_tick")
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        opened_platform(exchange_server, embedded_server, instance, folder) as made,
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)  # no .env of the developer's
+            result = made.tick()
+        assert result.success
+        yield FirstTick(result, made.warehouse, made.read())
+
+
+@pytest.fixture
+def ticked(first_tick: FirstTick, platform: Platform) -> Platform:
+    """A platform that holds what the first tick published; its exchange counts requests from here on."""
+    first_tick.copy_into(platform.warehouse)
+    return platform
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -10,16 +10,15 @@ from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.publish import Publisher
 from hl_assets.warehouse.slices import Provenance, Slice
-from hl_assets_tests.pipeline.conftest import SLOT, Platform
+from hl_assets_tests.pipeline.conftest import DAY, RAW, SLOT, FirstTick, Platform
 
 TEN_MINUTES = timedelta(minutes=10)
 _FAULT = "perp_perp_baseline_fault"
 PROVENANCE = Provenance("test", "test", "simulated")
 
 
-def test_curves_and_metrics_tell_one_story(platform: Platform) -> None:
-    assert platform.tick().success
-    tables = platform.read()
+def test_curves_and_metrics_tell_one_story(first_tick: FirstTick) -> None:
+    tables = first_tick.tables
     curves = tables["equity_curves"].query("scope == 'all'").sort_values(["wallet", "ts"]).groupby("wallet")
     metrics = tables["wallet_metrics"].set_index("wallet")
     assert len(metrics) == 12
@@ -32,19 +31,19 @@ def test_curves_and_metrics_tell_one_story(platform: Platform) -> None:
         assert curve["flags"].iloc[0] == ["start"]
 
 
-def test_a_day_keeps_its_newest_curves_only(platform: Platform) -> None:
-    for _ in range(3):
-        assert platform.tick().success
-        platform.at(platform.now + TEN_MINUTES)
-    assert platform.manifest_slots()["equity_curves"] == [SLOT + 2 * TEN_MINUTES]
-    platform.at(SLOT + timedelta(days=1))
-    assert platform.tick().success
-    assert platform.manifest_slots()["equity_curves"] == [SLOT + 2 * TEN_MINUTES, SLOT + timedelta(days=1)]
+def test_a_day_keeps_its_newest_curves_only(ticked: Platform) -> None:
+    curves = (*RAW, "equity_curves")
+    for _ in range(2):
+        ticked.at(ticked.now + TEN_MINUTES)
+        assert ticked.materialize(curves, DAY).success
+    assert ticked.manifest_slots()["equity_curves"] == [SLOT + 2 * TEN_MINUTES]
+    ticked.at(SLOT + timedelta(days=1))
+    assert ticked.materialize(curves, "2026-06-01").success
+    assert ticked.manifest_slots()["equity_curves"] == [SLOT + 2 * TEN_MINUTES, SLOT + timedelta(days=1)]
 
 
-def test_perp_curves_exist_and_faulty_ones_fall_back(platform: Platform) -> None:
-    assert platform.tick().success
-    tables = platform.read()
+def test_perp_curves_exist_and_faulty_ones_fall_back(first_tick: FirstTick, ticked: Platform) -> None:
+    tables = first_tick.tables
     fetches = tables["portfolio_fetches"]
     wallet = fetches["wallet"].iloc[0]
     faulty = fetches.assign(
@@ -53,10 +52,10 @@ def test_perp_curves_exist_and_faulty_ones_fall_back(platform: Platform) -> None
             for name, flags in zip(fetches["wallet"], fetches["flags"], strict=True)
         ]
     )
-    with Warehouse(platform.warehouse) as store:
+    with Warehouse(ticked.warehouse) as store:
         Publisher(store).publish([Slice(PORTFOLIO_FETCHES, SLOT, faulty)], PROVENANCE)
-    assert platform.materialize(["equity_curves"], "2026-05-31").success
-    curves = platform.read()["equity_curves"]
+    assert ticked.materialize(["equity_curves"], DAY).success
+    curves = ticked.read()["equity_curves"]
     perp = curves[(curves["wallet"] == wallet) & (curves["scope"] == "perp")].reset_index(drop=True)
     whole = curves[(curves["wallet"] == wallet) & (curves["scope"] == "all")].reset_index(drop=True)
     assert len(perp) > 2
@@ -68,11 +67,10 @@ def test_perp_curves_exist_and_faulty_ones_fall_back(platform: Platform) -> None
     assert not any("fell_back_to_all" in flags for flags in others["flags"])
 
 
-def test_of_contradicting_points_the_first_seen_counts(platform: Platform) -> None:
-    assert platform.tick().success
-    points = platform.read()["portfolio_points"]
+def test_of_contradicting_points_the_first_seen_counts(first_tick: FirstTick, ticked: Platform) -> None:
+    points = first_tick.tables["portfolio_points"]
     wallet = points["wallet"].iloc[0]
-    with Warehouse(platform.warehouse) as store:
+    with Warehouse(ticked.warehouse) as store:
         before = read_curves(store, [wallet], "all", SLOT)
         other = points[(points["wallet"] == wallet) & (points["scope"] == "all")].iloc[[5]].copy()
         other["as_of"] = pd.Series([pd.Timestamp(SLOT + TEN_MINUTES)], index=other.index).astype(
@@ -86,12 +84,11 @@ def test_of_contradicting_points_the_first_seen_counts(platform: Platform) -> No
     assert after.contradictions.tolist() == [1]
 
 
-def test_as_known_at_sees_only_what_had_arrived(platform: Platform) -> None:
-    assert platform.tick().success
-    wallet = platform.read()["wallet_metrics"]["wallet"].iloc[0]
-    platform.at(SLOT + TEN_MINUTES)
-    assert platform.tick().success
-    with Warehouse(platform.warehouse) as store:
+def test_as_known_at_sees_only_what_had_arrived(first_tick: FirstTick, ticked: Platform) -> None:
+    wallet = first_tick.tables["wallet_metrics"]["wallet"].iloc[0]
+    ticked.at(SLOT + TEN_MINUTES)
+    assert ticked.materialize(RAW, DAY).success
+    with Warehouse(ticked.warehouse) as store:
         counts = [
             read_curves(store, [wallet], "all", SLOT + TEN_MINUTES, known_at=known_at).n_points
             for known_at in (SLOT - TEN_MINUTES, SLOT, SLOT + TEN_MINUTES, None)

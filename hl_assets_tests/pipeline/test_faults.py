@@ -6,7 +6,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from hl_assets_tests.pipeline.conftest import SLOT, Platform, assert_same_tables, checks_of, failure_of
+from hl_assets_tests.pipeline.conftest import (
+    DAY,
+    RAW,
+    SLOT,
+    FirstTick,
+    Platform,
+    assert_same_tables,
+    checks_of,
+    failure_of,
+)
 
 TRANSIENT = [
     {"kind": "rate_limited"},
@@ -23,17 +32,28 @@ def name_of(rule: dict[str, Any]) -> str:
     return str(rule["kind"])
 
 
+def strike(platform: Platform, rule: dict[str, Any], **where: Any) -> None:
+    """Switch a fault on; a stalled answer is given up after a second, because that is waited for."""
+    platform.fault(**rule, **where)
+    if rule["kind"] == "stalled":
+        platform.overrides = {"info_timeout_seconds": 1.0, "leaderboard_timeout_seconds": 1.0}
+
+
 @pytest.mark.parametrize("rule", TRANSIENT, ids=name_of)
-def test_a_passing_fault_of_the_board_is_survived(platform: Platform, rule: dict[str, Any]) -> None:
-    platform.fault(endpoint="leaderboard", requests=2, **rule)
-    assert platform.tick().success
+def test_a_passing_fault_of_the_board_is_survived(
+    first_tick: FirstTick, platform: Platform, rule: dict[str, Any]
+) -> None:
+    strike(platform, rule, endpoint="leaderboard", requests=2)
+    assert platform.materialize(["leaderboard"], DAY).success
+    board = ("leaderboard_snapshots", "leaderboard_rows")
+    assert_same_tables({name: first_tick.tables[name] for name in board}, platform.read())
 
 
 @pytest.mark.parametrize("rule", [rule for rule in TRANSIENT if rule["kind"] != "slow"], ids=name_of)
 def test_a_lasting_fault_of_the_board_fails_the_tick_and_publishes_nothing(
     platform: Platform, rule: dict[str, Any]
 ) -> None:
-    platform.fault(endpoint="leaderboard", **rule)
+    strike(platform, rule, endpoint="leaderboard")
     result = platform.tick()
     assert not result.success
     message = failure_of(result)
@@ -61,11 +81,10 @@ def test_an_empty_board_is_an_error_and_not_written(platform: Platform) -> None:
     assert not any(platform.manifest_slots().values())
 
 
-def test_a_shrunk_board_is_published_with_a_warning(platform: Platform) -> None:
-    assert platform.tick().success
-    platform.at(SLOT + timedelta(hours=1))
-    platform.fault(endpoint="leaderboard", kind="shrunk", keep=0.5)
-    result = platform.tick()
+def test_a_shrunk_board_is_published_with_a_warning(ticked: Platform) -> None:
+    ticked.at(SLOT + timedelta(hours=1))
+    ticked.fault(endpoint="leaderboard", kind="shrunk", keep=0.5)
+    result = ticked.tick()
     assert result.success
     check = checks_of(result)["leaderboard", "row_count_drift"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -73,11 +92,15 @@ def test_a_shrunk_board_is_published_with_a_warning(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("rule", TRANSIENT, ids=name_of)
-def test_a_passing_fault_of_portfolios_is_survived(platform: Platform, rule: dict[str, Any]) -> None:
-    platform.fault(endpoint="info", requests=4, **rule)
-    result = platform.tick()
+def test_a_passing_fault_of_portfolios_is_survived(
+    first_tick: FirstTick, platform: Platform, rule: dict[str, Any]
+) -> None:
+    strike(platform, rule, endpoint="info", requests=4)
+    result = platform.materialize(RAW, DAY)
     assert result.success
-    assert set(platform.read()["portfolio_fetches"]["status"]) == {"ok"}
+    tables = platform.read()
+    assert set(tables["portfolio_fetches"]["status"]) == {"ok"}
+    assert_same_tables({"portfolio_points": first_tick.tables["portfolio_points"]}, tables)
     assert checks_of(result)["portfolio_histories", "coverage"].passed
 
 
@@ -86,18 +109,18 @@ def test_a_passing_fault_of_portfolios_is_survived(platform: Platform, rule: dic
     [*(rule for rule in TRANSIENT if rule["kind"] in {"rate_limited", "server_error", "truncated"})],
     ids=name_of,
 )
-def test_wallets_that_fail_are_rows_and_a_warning_and_heal(platform: Platform, rule: dict[str, Any]) -> None:
-    platform.overrides = {"top_n": 10}
-    assert platform.tick().success
-    wallets = platform.read()["portfolio_fetches"].sort_values("selection_rank")["wallet"].tolist()
-    platform.at(SLOT + timedelta(minutes=10))
-    platform.fault(endpoint="info", wallets=wallets[:3], **rule)
-    result = platform.tick()
+def test_wallets_that_fail_are_rows_and_a_warning_and_heal(
+    first_tick: FirstTick, ticked: Platform, rule: dict[str, Any]
+) -> None:
+    wallets = first_tick.tables["portfolio_fetches"].sort_values("selection_rank")["wallet"].tolist()
+    ticked.at(SLOT + timedelta(minutes=10))
+    ticked.fault(endpoint="info", wallets=wallets[:3], **rule)
+    result = ticked.tick()
     assert result.success
     check = checks_of(result)["portfolio_histories", "coverage"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert check.metadata["share"].value == pytest.approx(0.7)
-    tables = platform.read()
+    assert check.metadata["share"].value == pytest.approx(0.75)
+    tables = ticked.read()
     fetches = tables["portfolio_fetches"]
     failed = fetches[(fetches["as_of"] > SLOT) & (fetches["status"] == "failed")]
     assert set(failed["wallet"]) == set(wallets[:3])
@@ -106,13 +129,13 @@ def test_wallets_that_fail_are_rows_and_a_warning_and_heal(platform: Platform, r
     metrics = tables["wallet_metrics"]
     assert set(metrics.loc[metrics["as_of"] > SLOT, "wallet"]) == set(wallets[3:]), "nothing is invented"
 
-    platform.control("DELETE", "/faults")
-    platform.control("DELETE", "/stats")
-    assert platform.tick().success
-    healed = platform.read()
+    ticked.control("DELETE", "/faults")
+    ticked.control("DELETE", "/stats")
+    assert ticked.tick().success
+    healed = ticked.read()
     assert set(healed["portfolio_fetches"]["status"]) == {"ok"}
-    assert len(healed["wallet_scores"]) == 20
-    assert platform.control("GET", "/stats")["requests"]["info:portfolio"] == 3, (
+    assert len(healed["wallet_scores"]) == 24
+    assert ticked.control("GET", "/stats")["requests"]["info:portfolio"] == 3, (
         "only what failed is asked again"
     )
 
@@ -136,7 +159,7 @@ def test_an_exchange_that_knows_no_portfolio_gives_empty_slices(platform: Platfo
 @pytest.mark.parametrize("variant", [shape for shape in SHAPES if shape != "null_rows"])
 def test_a_changed_shape_of_a_portfolio_fails_that_wallet_alone(platform: Platform, variant: str) -> None:
     platform.fault(endpoint="info", kind="wrong_shape", variant=variant, requests=1)
-    assert platform.tick().success
+    assert platform.materialize(RAW, DAY).success
     fetches = platform.read()["portfolio_fetches"]
     failed = fetches[fetches["status"] == "failed"]
     assert failed["error_kind"].tolist() == ["payload_shape"]
@@ -144,15 +167,14 @@ def test_a_changed_shape_of_a_portfolio_fails_that_wallet_alone(platform: Platfo
     assert " at $" in failed["error"].iloc[0]
 
 
-def test_the_same_wallets_are_published_after_a_storm(platform: Platform) -> None:
-    assert platform.tick().success
-    calm = platform.read()
+def test_the_same_wallets_are_published_after_a_storm(first_tick: FirstTick, ticked: Platform) -> None:
+    calm = dict(first_tick.tables)
     for rule in TRANSIENT[:4]:
-        platform.fault(endpoint="info", probability=0.2, **rule)
-    platform.at(SLOT + timedelta(minutes=10))
-    platform.overrides = {"max_attempts": 8}
-    assert platform.tick().success
-    stormy = platform.read()
+        ticked.fault(endpoint="info", probability=0.2, **rule)
+    ticked.at(SLOT + timedelta(minutes=10))
+    ticked.overrides = {"max_attempts": 8}
+    assert ticked.tick().success
+    stormy = ticked.read()
     del calm["equity_curves"]  # keeps a day's newest slot only
     assert_same_tables(
         calm, {name: f[f["as_of"] == SLOT].reset_index(drop=True) for name, f in stormy.items()}

@@ -4,17 +4,15 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.embedded.process import ensure_running, status, stop
 from hl_assets.warehouse.publish import Publisher
-from hl_assets_tests.pipeline.conftest import Platform
+from hl_assets_tests.pipeline.conftest import FirstTick, Platform
 
 # Steps of publishing after which the run is killed, and the table whose publication it is.
 KILLS = [
@@ -50,7 +48,7 @@ def killed_tick(platform: Platform, step: str, table: str) -> None:
 
 @pytest.mark.parametrize(("step", "table"), KILLS, ids=lambda value: value.strip("_"))
 def test_a_killed_run_leaves_whole_slices_and_the_next_run_completes(
-    platform: Platform, step: str, table: str
+    first_tick: FirstTick, platform: Platform, step: str, table: str
 ) -> None:
     child = multiprocessing.get_context("fork").Process(target=killed_tick, args=(platform, step, table))
     child.start()
@@ -61,27 +59,9 @@ def test_a_killed_run_leaves_whole_slices_and_the_next_run_completes(
     healed = platform.read()
     for name, frame in halfway.items():
         assert len(frame) in {0, len(healed[name])}, f"{name} was half published"
-    for name, frame in undisturbed(platform).items():
+    for name, frame in first_tick.tables.items():
         ignored = VOLATILE.get(name, [])
         assert healed[name].drop(columns=ignored).equals(frame.drop(columns=ignored)), name
-
-
-_undisturbed: dict[str, pd.DataFrame] = {}
-"""What the same tick publishes when nobody is killed; the same for every test, so made once."""
-
-
-def undisturbed(platform: Platform) -> dict[str, pd.DataFrame]:
-    if not _undisturbed:
-        database = f"{platform.warehouse.database}_undisturbed"
-        reference = replace(
-            platform, warehouse=WarehouseConfig(home=platform.warehouse.home, database=database)
-        )
-        try:
-            assert reference.tick().success
-            _undisturbed.update(reference.read())
-        finally:
-            reference.drop()
-    return _undisturbed
 
 
 def test_the_embedded_server_killed_during_a_tick_comes_back(

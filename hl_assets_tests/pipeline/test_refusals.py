@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 
 import hl_assets.assets.wallet_metrics as asset
-from hl_assets_tests.pipeline.conftest import SLOT, Platform, assert_same_tables, checks_of, failure_of
+from hl_assets_tests.pipeline.conftest import (
+    SLOT,
+    FirstTick,
+    Platform,
+    assert_same_tables,
+    checks_of,
+    failure_of,
+)
 
 
 def break_rows(monkeypatch: pytest.MonkeyPatch, breaking: Any) -> None:
@@ -29,13 +36,16 @@ def break_rows(monkeypatch: pytest.MonkeyPatch, breaking: Any) -> None:
     ],
 )
 def test_broken_rows_are_refused(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, check: str, breaking: Any, count: int
+    first_tick: FirstTick,
+    ticked: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+    check: str,
+    breaking: Any,
+    count: int,
 ) -> None:
-    assert platform.tick().success
-    before = platform.read()
-    platform.at(SLOT + timedelta(minutes=10))
+    ticked.at(SLOT + timedelta(minutes=10))
     break_rows(monkeypatch, breaking)
-    result = platform.tick()
+    result = ticked.tick()
     assert not result.success
     assert "nothing was written for 2026-05-31T12:20:00Z" in failure_of(result)
     evaluation = checks_of(result)["wallet_metrics", check]
@@ -44,10 +54,10 @@ def test_broken_rows_are_refused(
     assert 0 < len(evaluation.metadata["samples"].records) <= 20
     materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert materialised == {"leaderboard", "portfolio_histories", "equity_curves"}
-    after = platform.read()
+    after = ticked.read()
     derived = ("wallet_metrics", "ai_grades", "wallet_scores")
-    assert_same_tables({name: before[name] for name in derived}, after)
+    assert_same_tables({name: first_tick.tables[name] for name in derived}, after)
 
     monkeypatch.undo()
-    assert platform.tick().success, "the next run heals the slot"
-    assert platform.manifest_slots()["wallet_scores"] == [SLOT, SLOT + timedelta(minutes=10)]
+    assert ticked.tick().success, "the next run heals the slot"
+    assert ticked.manifest_slots()["wallet_scores"] == [SLOT, SLOT + timedelta(minutes=10)]
