@@ -161,6 +161,7 @@ class _Run:
         scores = frame[_SCORE_COLUMNS].to_numpy(np.float64)
         return {
             "grader": self.grader.version,
+            "model_note": graded.note,
             **_counts("status", frame["status"]),
             **_counts("source", frame["grade_source"]),
             **_counts("fallback", frame["fallback"].dropna()),

@@ -52,12 +52,14 @@ class GradedSlot:
         grades: One per input, in their order.
         tally: What the model was asked and what that cost; None when the rules graded.
         trouble: Why the model could not be asked, and what to do; None if it could.
+        note: What the service says about the model that one should know, e.g. that it will be retired.
         usd_today: What the UTC day has cost so far, this slot included; None when the rules graded.
     """
 
     grades: Sequence[Grade]
     tally: GradeTally | None = None
     trouble: str | None = None
+    note: str | None = None
     usd_today: float | None = None
 
 
@@ -116,9 +118,10 @@ async def _ask(
             on_progress=lambda done, total, failed: announce(Progress("grades", done, total, failed)),
         )
         graded = await grade_batch(claude, sorted(slot.inputs, key=_standing, reverse=True))
+        note = (await model.standing(client)).note if claude.tally.calls else None
     by_row = {grade.row_id: grade for grade in graded}
     grades = [by_row[item.row_id] for item in slot.inputs]
-    return GradedSlot(grades, claude.tally, claude.trouble, spent_today + claude.tally.usd)
+    return GradedSlot(grades, claude.tally, claude.trouble, note, spent_today + claude.tally.usd)
 
 
 def _past_calls(store: Warehouse, slot: SlotToGrade, model: ModelAccess) -> Mapping[str, Sequence[PastCall]]:

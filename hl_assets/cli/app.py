@@ -113,6 +113,29 @@ def wallet(
     show_wallet(_values(source=source), address, as_of, make_console(), png=png, as_known=as_known)
 
 
+@app.command(
+    epilog="Examples: `hl-assets grade 0x31ca8395cf837de08b24da3f660e77761dfb974b --dry-run`, "
+    "`GRADER=claude hl-assets grade 0x31ca8395cf837de08b24da3f660e77761dfb974b --fresh`"
+)
+def grade(
+    address: Annotated[str, typer.Argument(help="The wallet's address.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="Newest slot at or before this instant [default: the newest].")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the request, its token estimate and price; ask nobody."),
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask even if a stored answer fits.")] = False,
+    source: SourceOption = None,
+) -> None:
+    """Grade one wallet with the configured grader and print prompt, input, grade and price."""
+    from hl_assets.cli.console import make_console  # noqa: PLC0415
+    from hl_assets.cli.grade import grade_wallet  # noqa: PLC0415
+
+    grade_wallet(_values(source=source), address, as_of, make_console(), dry_run=dry_run, fresh=fresh)
+
+
 @app.command(epilog='Example: `hl-assets query "SELECT count() FROM wallet_scores" --format json`')
 def query(
     sql: Annotated[str, typer.Argument(help="A ClickHouse query; tables are described in docs/tables.md.")],

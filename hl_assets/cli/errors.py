@@ -11,10 +11,20 @@ class CommandError(Exception):
 
 def known_errors() -> tuple[type[Exception], ...]:
     """The typed errors of the platform whose messages are written for people."""
+    from hl_assets.claude.client import ApiKeyError  # noqa: PLC0415
+    from hl_assets.claude.prices import UnknownPriceError  # noqa: PLC0415
     from hl_assets.exchange.addresses import InvalidAddressError  # noqa: PLC0415
     from hl_assets.exchange.errors import ExchangeError  # noqa: PLC0415
     from hl_assets.exchange.sandbox.errors import SandboxError  # noqa: PLC0415
     from hl_assets.slots import SlotError  # noqa: PLC0415
     from hl_assets.warehouse.errors import WarehouseError  # noqa: PLC0415
 
-    return (InvalidAddressError, ExchangeError, SandboxError, SlotError, WarehouseError)
+    return (
+        ApiKeyError,
+        UnknownPriceError,
+        InvalidAddressError,
+        ExchangeError,
+        SandboxError,
+        SlotError,
+        WarehouseError,
+    )

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from hl_assets.claude.client import make_client
 from hl_assets.claude.grader import AskLimits
+from hl_assets.claude.models import ModelStatus, check_model
 from hl_assets.claude.prices import Price, price_of
 from hl_assets.claude.profile import GraderProfile
 from hl_assets.claude.prompt import load_prompt
@@ -56,6 +57,16 @@ class ModelAccess:
         return make_client(
             self._key.get_secret_value(), self.base_url, timeout=self.timeout_seconds, max_retries=2
         )
+
+    async def standing(self, client: AsyncAnthropic) -> ModelStatus:
+        """What the service says about the model; it is asked once per process."""
+        key = (self.base_url, self.profile.version)
+        if key not in _STANDINGS:
+            _STANDINGS[key] = await check_model(client, self.profile)
+        return _STANDINGS[key]
+
+
+_STANDINGS: dict[tuple[str | None, str], ModelStatus] = {}
 
 
 @dataclass(frozen=True)
@@ -104,15 +115,31 @@ class GraderResource:
         return RULES_VERSION if self.model is None else self.model.profile.version
 
 
+def configured_profile(settings: Settings) -> GraderProfile:
+    """What a model would be asked, whether or not there is a key."""
+    return GraderProfile(
+        model=settings.grader_model,
+        effort=settings.grader_effort,
+        prompt=load_prompt(),
+        max_tokens=settings.grader_max_tokens,
+    )
+
+
+def configured_price(settings: Settings) -> Price:
+    """What the model costs.
+
+    Raises:
+        UnknownPriceError: It is not in the price table, and GRADER_PRICE is not set.
+    """
+    if settings.grader_price is None:
+        return price_of(settings.grader_model)
+    return Price(*(float(part) for part in settings.grader_price.split(",")))
+
+
 def _model_access(settings: Settings, key: SecretStr) -> ModelAccess:
     return ModelAccess(
-        profile=GraderProfile(
-            model=settings.grader_model,
-            effort=settings.grader_effort,
-            prompt=load_prompt(),
-            max_tokens=settings.grader_max_tokens,
-        ),
-        price=_price(settings),
+        profile=configured_profile(settings),
+        price=configured_price(settings),
         limits=AskLimits(
             concurrency=settings.grader_concurrency, deadline_seconds=settings.grader_deadline_seconds
         ),
@@ -124,9 +151,3 @@ def _model_access(settings: Settings, key: SecretStr) -> ModelAccess:
         base_url=settings.anthropic_base_url,
         _key=key,
     )
-
-
-def _price(settings: Settings) -> Price:
-    if settings.grader_price is None:
-        return price_of(settings.grader_model)
-    return Price(*(float(part) for part in settings.grader_price.split(",")))

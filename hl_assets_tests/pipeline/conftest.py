@@ -5,7 +5,7 @@ tick is run once per session (`first_tick`) and its rows are copied, because it 
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -137,17 +137,19 @@ class Platform:
         day: str,
         *,
         full_refresh: bool = False,
+        config: Mapping[str, object] | None = None,
         tags: dict[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materialise some assets of a day, as a person or a backfill does."""
+        """Materialise some assets of a day, as a person or a backfill does, with more configuration if given."""
         job = dg.define_asset_job("chosen", selection=dg.AssetSelection.assets(*assets))
         defs = dg.Definitions.merge(self.defs(), dg.Definitions(jobs=[job]))
-        config = {name: {"config": {"full_refresh": full_refresh}} for name in assets if name in DERIVED}
+        given = {"full_refresh": full_refresh, **(config or {})}
+        ops = {name: {"config": given} for name in assets if name in DERIVED}
         return defs.resolve_job_def("chosen").execute_in_process(
             instance=self.instance,
             partition_key=day,
             tags=tags,
-            run_config={"ops": config, **console_log("CRITICAL")},
+            run_config={"ops": ops, **console_log("CRITICAL")},
             raise_on_error=False,
         )
 
@@ -221,7 +223,7 @@ class FirstTick:
         """Publish the same in an empty database: same rows, same versions, same manifest."""
         with Warehouse(warehouse) as store:
             store.ensure_tables(TABLES)
-            for name in (ddl.PUBLICATIONS, *map(ddl.versions_table, TABLES)):
+            for name in (ddl.PUBLICATIONS, *map(ddl.stored_table, TABLES)):
                 store.command(f"INSERT INTO {name} SELECT * FROM {self.warehouse.database}.{name}")
 
 
