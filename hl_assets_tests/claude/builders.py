@@ -69,7 +69,7 @@ def stored_call(
     used = asked_with or profile()
     raw = answer_text() if text is None else text
     result = Reading(outcome, None, "end_turn", raw, Usage(1_000, 300), None)
-    call = record_of(
+    return record_of(
         question_of(used, item, attempt),
         replace(result, error=None if outcome == "graded" else "it went wrong"),
         call_id=call_id,
@@ -78,7 +78,6 @@ def stored_call(
         client=client or offline_client(),
         latency_seconds=1.0,
     )
-    return call
 
 
 def offline_client():
@@ -106,7 +105,6 @@ def grader(client, ledger=None, *, budget=None, used=None, **settings) -> Claude
         used or profile(),
         ledger=ledger if ledger is not None else MemoryLedger(),
         budget=budget or Budget(**UNLIMITED),
-        price=PRICE,
         clock=clock,
-        **{"limits": AskLimits(), **settings},
+        **{"limits": AskLimits(), "price": PRICE, **settings},
     )

@@ -13,15 +13,15 @@ __all__ = ["messages_api"]
 
 
 @pytest.fixture
-def foreign_server() -> Iterator[Callable[[str, bytes], str]]:
+def foreign_server() -> Iterator[Callable[..., str]]:
     """Starts servers that answer everything with the same body; gives their address."""
     with ExitStack() as running:
 
-        def start(content_type: str, body: bytes) -> str:
+        def start(content_type: str, body: bytes, status: int = 200) -> str:
             class Handler(BaseHTTPRequestHandler):
                 def do_POST(self) -> None:
                     self.rfile.read(int(self.headers["content-length"]))
-                    self.send_response(200)
+                    self.send_response(status)
                     self.send_header("content-type", content_type)
                     self.send_header("content-length", str(len(body)))
                     self.end_headers()

@@ -16,7 +16,7 @@ from hl_assets_tests.messages_api import TEST_KEY, Fault
 ITEM = grade_input(row_id="row-5")
 
 
-async def asked(api, *, attempt=1, retries=0, timeout=5.0, call_seconds=20.0, used=None, url=None):
+async def asked(api, *, attempt=1, retries=0, seconds=5.0, call_seconds=20.0, used=None, url=None):
     client = make_client(TEST_KEY, url or api.url, timeout=timeout, max_retries=retries)
     try:
         return await ask(
@@ -145,7 +145,7 @@ async def test_the_sdk_repeats_what_heals(messages_api, kind):
 @pytest.mark.parametrize(("kind", "error_kind"), [("reset", "connection"), ("timeout", "timeout")])
 async def test_an_answer_that_never_arrives_may_be_billed(messages_api, kind, error_kind):
     api = messages_api(faults=(Fault(kind),))
-    call = (await asked(api, timeout=0.3)).call
+    call = (await asked(api, seconds=0.3)).call
     assert (call.outcome, call.error_kind, call.estimated_usd) == ("unavailable", error_kind, None)
 
 

@@ -1,11 +1,13 @@
 """The client takes nothing from the environment, and its key is never shown."""
 
+import json
 import logging
 
 import pytest
 
 from hl_assets.claude.asking import ask
 from hl_assets.claude.client import ApiKeyError, make_client, scrubbed
+from hl_assets.claude.grader import AskLimits
 from hl_assets_tests.claude.builders import PRICE, MemoryLedger, clock, grader, profile, wallets
 from hl_assets_tests.grading.builders import grade_input
 from hl_assets_tests.messages_api import TEST_KEY, Fault
@@ -58,10 +60,16 @@ async def test_the_key_is_in_no_record_log_or_repr(messages_api, caplog, capsys,
     assert not any(TEST_KEY in repr(vars(record)) for record in caplog.records)
 
 
-async def test_a_service_that_repeats_the_key_does_not_get_it_into_the_ledger(messages_api):
-    api = messages_api(api_key="another-key")
-    client = make_client(SECRET, api.url.replace("http://", f"http://user:{SECRET}@"), max_retries=0)
-    asked = await ask(client, profile(), grade_input(), price=PRICE, clock=clock, call_seconds=10)
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_a_service_that_repeats_the_key_does_not_get_it_into_a_record(foreign_server, caplog, status):
+    caplog.set_level(logging.DEBUG)
+    error = {"type": "error", "error": {"type": "some_error", "message": f"no good: {SECRET}"}}
+    url = foreign_server("application/json", json.dumps(error).encode(), status)
+    client, ledger = make_client(SECRET, url, max_retries=0), MemoryLedger()
+    asking = grader(client, ledger, limits=AskLimits(break_after=1))
+    grades = await asking.grade(wallets(1))
     await client.close()
-    assert asked.call.outcome in ("rejected", "unavailable")
-    assert SECRET not in repr(asked)
+    assert asking.trouble
+    assert ledger.calls[0].error == f"HTTP {status}: no good: [secret removed]"
+    assert SECRET not in repr([ledger.calls, grades, asking.trouble])
+    assert SECRET not in caplog.text

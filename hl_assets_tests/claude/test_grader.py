@@ -14,7 +14,6 @@ from hl_assets.grading.rules import grade_by_rules
 from hl_assets.grading.service import grade_batch
 from hl_assets_tests.claude.builders import (
     MODEL,
-    PRICE,
     MemoryLedger,
     grader,
     profile,
@@ -24,8 +23,8 @@ from hl_assets_tests.claude.builders import (
 from hl_assets_tests.messages_api import TEST_KEY, Fault
 
 
-async def grade(api, items, *, retries=0, timeout=5.0, url=None, **settings):
-    client = make_client(TEST_KEY, url or api.url, timeout=timeout, max_retries=retries)
+async def grade(api, items, *, retries=0, seconds=5.0, url=None, **settings):
+    client = make_client(TEST_KEY, url or api.url, timeout=seconds, max_retries=retries)
     ledger = settings.pop("ledger", MemoryLedger())
     asking = grader(client, ledger, **settings)
     try:
@@ -263,14 +262,14 @@ class TestBudget:
     async def test_timeouts_count_in_full(self, messages_api):
         purse = budget(run=1.0)
         api = messages_api(faults=(Fault("timeout"),))
-        await grade(api, wallets(1), timeout=0.2, budget=purse)
+        await grade(api, wallets(1), seconds=0.2, budget=purse)
         assert purse.spent_usd > PRICES[MODEL].output * 2_000e-6
 
     async def test_a_dearer_model_is_reckoned_at_its_price(self, messages_api):
         client = make_client(TEST_KEY, messages_api().url)
         purse = budget(run=0.01)
-        asking = grader(client, used=profile(model="claude-opus-5-5"), budget=purse)
-        asking._price = PRICES["claude-opus-5-5"]
+        used = profile(model="claude-opus-5-5")
+        asking = grader(client, used=used, budget=purse, price=PRICES[used.model])
         grades = await asking.grade(wallets(2))
         await client.close()
         assert fallbacks(grades) == {"budget_run": 2}
@@ -348,7 +347,6 @@ async def test_a_board_with_every_fault_ends_with_one_grade_each(messages_api):
     assert asking.tally.calls == len(ledger.calls) == len(api.messages)
     assert len({call.call_id for call in ledger.calls}) == len(ledger.calls)
     assert any(answer.ungrounded for answer in grades)
-    assert PRICE.batch_discount == 0.5
 
 
 @pytest.mark.parametrize(
