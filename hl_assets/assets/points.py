@@ -95,7 +95,7 @@ def read_points(outcome: PortfolioOutcome) -> WalletPoints:
 
 
 def new_points(store: Warehouse, slot: datetime, answers: Sequence[WalletPoints]) -> NewPoints:
-    """The points that no earlier slot stored, and those that contradict what one did.
+    """The points that no earlier slot stored, those that contradict what one did, and what connects them.
 
     A contradiction is stored beside the first value, marked; so it is stored once, not at every slot that repeats it.
     """
@@ -111,8 +111,9 @@ def new_points(store: Warehouse, slot: datetime, answers: Sequence[WalletPoints]
             "since": candidates["ts"].min().to_pydatetime(),
         },
     )
-    fresh = mark_new(candidates, known).assign(as_of=slot)
-    grouped = fresh.groupby("wallet")["contradicts"].agg(["size", "sum"])
+    marked = mark_new(candidates, known)
+    fresh = marked.drop(columns="repeated").assign(as_of=slot)
+    grouped = marked[~marked["repeated"]].groupby("wallet")["contradicts"].agg(["size", "sum"])
     counts = {
         str(wallet): PointCounts(int(size), int(contradictions))
         for wallet, size, contradictions in grouped.itertuples(name=None)
@@ -124,7 +125,9 @@ def mark_new(candidates: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """Candidates without a stored equal, with `contradicts` true where a stored point has another value.
 
     In a segment that is not anchored at the account's beginning, PnL counts from a start that moves with every answer;
-    there only account values are compared.
+    there only account values are compared. New points of such a segment are of no use without a point that an earlier
+    answer stored too, from which the offset between the two baselines is known: the newest one is repeated, with
+    `repeated` true.
 
     Args:
         candidates: wallet, scope, segment, ts, account_value, pnl, ...
@@ -135,8 +138,19 @@ def mark_new(candidates: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     other_value = _differ(pairs, "account_value")
     other_pnl = _differ(pairs, "pnl") & (pairs["segment"] == "").to_numpy()
     stored = candidates.index.isin(pairs.loc[~(other_value | other_pnl), "candidate"])
-    contradicts = candidates.index.isin(pairs["candidate"])
-    return candidates.assign(contradicts=contradicts)[~stored].reset_index(drop=True)
+    repeated = _links(candidates, stored)
+    contradicts = candidates.index.isin(pairs["candidate"]) & ~repeated
+    marked = candidates.assign(contradicts=contradicts, repeated=repeated)
+    return marked[~stored | repeated].reset_index(drop=True)
+
+
+def _links(candidates: pd.DataFrame, stored: BoolArray) -> BoolArray:
+    """The newest stored point of every segment that is not anchored and has new points."""
+    loose = candidates.assign(stored=stored)[(candidates["segment"] != "").to_numpy()]
+    segments = loose.groupby(["wallet", "scope", "segment"])
+    with_new = loose[~segments["stored"].transform("all")]
+    newest = with_new[with_new["stored"]].groupby(["wallet", "scope", "segment"])["ts"].idxmax()
+    return candidates.index.isin(newest)
 
 
 def _differ(pairs: pd.DataFrame, column: str) -> BoolArray:

@@ -72,7 +72,9 @@ class PortfolioPoints(pa.DataFrameModel):
     """One point of a wallet's history, stored with the slot that saw it first.
 
     Points are never moved or coarsened. A later answer with another value for the same instant is stored too, marked
-    `contradicts`; readers take the value seen first.
+    `contradicts`; readers take the value seen first. In a segment that is not anchored, PnL counts from a start that
+    moves with every answer; each answer repeats one point stored before, from which the offset is known, so that the
+    segment can join the curve as soon as any point connects the two.
     """
 
     as_of: Slot = slot_column("Slot that saw the point first")
@@ -86,7 +88,11 @@ class PortfolioPoints(pa.DataFrameModel):
     )
     ts: Instant = instant_column("Instant of the point")
     account_value: float = float_column("Account value", unit="USD")
-    pnl: float = float_column("Cumulative PnL since the segment's beginning", unit="USD")
+    pnl: float = float_column(
+        "Cumulative PnL since the account's beginning; in a segment that is not anchored, since the start of the answer's "
+        "window: comparable inside one as_of only",
+        unit="USD",
+    )
     contradicts: bool = column("An earlier slot stored another value for this instant", clickhouse="Bool")
     observed_at: Instant = instant_column("When the answer with this point arrived")
 

@@ -2,9 +2,17 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hl_assets.assets.points import mark_new
+from hl_assets.equity.curves import RaggedCurves
+from hl_assets.equity.ragged import BoolArray
+from hl_assets.equity.segments import Segment, join_stored
+from hl_assets.equity.stitch import stitch_portfolio
+from hl_assets_tests.equity.builders import DAY_MS, HOUR_MS, START_MS, Portfolio, Window, portfolio, window
 
 T0 = pd.Timestamp("2026-05-31", tz="UTC").as_unit("ms")
 WALLET = "0x" + "1" * 40
@@ -76,3 +84,94 @@ def test_noise_of_the_last_digit_is_no_contradiction() -> None:
 def test_segments_and_scopes_do_not_meet() -> None:
     stored = known(points((0, 100, 0)).assign(scope="perp"))
     assert minutes(mark_new(points((0, 100, 0)), stored)) == [0]
+
+
+def test_new_points_of_a_moving_segment_come_with_one_that_is_stored() -> None:
+    stored = known(points((0, 100, 0), (10, 110, 10), (20, 120, 20), segment="week"))
+    answer = points((10, 110, 0), (20, 120, 10), (30, 130, 20), segment="week")
+    fresh = mark_new(answer, stored)
+    assert minutes(fresh) == [20, 30]
+    assert fresh["repeated"].tolist() == [True, False]
+    assert fresh["pnl"].tolist() == [
+        10,
+        20,
+    ]  # the new answer's baseline, so that the offset to the old one is known
+    assert not fresh["contradicts"].any()
+    assert mark_new(answer, pd.concat([stored, known(answer)])).empty
+
+
+class _Store:
+    """Rows of `portfolio_points`, answer by answer, as `portfolio_histories` adds them and `read_curves` reads them."""
+
+    def __init__(self) -> None:
+        self.rows = points().assign(slot=0)
+
+    def add(self, slot: int, *windows: Window) -> None:
+        answer = stitch_portfolio(Portfolio(WALLET, {each.name: each for each in windows})).all
+        frame = points().drop(columns="observed_at").reindex(range(len(answer)))
+        frame = frame.assign(
+            wallet=WALLET,
+            scope="all",
+            segment=np.array(answer.segments, dtype=object)[answer.segment],
+            ts=pd.to_datetime(answer.ts_ms, unit="ms", utc=True).astype("datetime64[ms, UTC]"),
+            account_value=answer.account_value,
+            pnl=answer.pnl,
+            observed_at=T0,
+        )
+        fresh = mark_new(frame, known(self.rows.drop(columns="slot"))).assign(slot=slot)
+        self.rows = pd.concat([self.rows, fresh[self.rows.columns]] if slot else [fresh[self.rows.columns]])
+
+    def curve(self, slot: int) -> RaggedCurves:
+        """The curve as of a slot."""
+        seen = self.rows[self.rows["slot"] <= slot].sort_values(["ts", "slot"])
+        seen = seen.assign(ms=seen["ts"].astype("int64"))
+        anchored = seen[seen["segment"] == ""]
+        curves = RaggedCurves.from_columns(
+            anchored["wallet"].to_numpy(object), anchored["ms"], anchored["account_value"], anchored["pnl"]
+        )
+        segments = [
+            Segment(
+                rows["ms"].to_numpy(),
+                rows["account_value"].to_numpy(),
+                rows["pnl"].to_numpy(),
+                np.zeros(len(rows), np.bool_),
+            )
+            for _, rows in seen[seen["segment"] != ""].groupby(["slot", "segment"])
+        ]
+        return join_stored(curves, {WALLET: segments})
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1), bridge=st.integers(1, 14))
+def test_a_curve_fetched_in_pieces_over_time_is_the_curve_fetched_at_once(seed: int, bridge: int) -> None:
+    """Fifteen answers, two days apart. allTime shows every tenth sample, the week window the others of seven days: they
+    share no instant, until in one answer allTime shows one sample of the week as well."""
+    rng = np.random.default_rng(seed)
+    n = 400
+    ts = START_MS + np.cumsum(rng.integers(HOUR_MS, 3 * HOUR_MS, n))
+    value, pnl = np.round(rng.uniform(10, 1e6, n), 6), np.round(np.cumsum(rng.normal(0, 1e4, n)), 6)
+    rare = np.arange(n) % 10 == 0
+    seen = {"allTime": np.zeros(n, np.bool_), "week": np.zeros(n, np.bool_)}
+    store = _Store()
+
+    def shown(name: str, mask: BoolArray) -> Window:
+        return window(name, ts[mask], value[mask], pnl[mask] - pnl[mask][0])
+
+    for slot in range(15):
+        until = ts <= ts[0] + (2 * slot + 2) * DAY_MS
+        week = until & ~rare & (ts > ts[until][-1] - 7 * DAY_MS)
+        all_time = until & rare
+        if slot == bridge:
+            all_time[rng.choice(np.flatnonzero(week))] = True
+        store.add(slot, shown("allTime", all_time), shown("week", week))
+        seen = {"allTime": seen["allTime"] | all_time, "week": seen["week"] | week}
+        curve = store.curve(slot)
+        at_once = stitch_portfolio(portfolio(*(shown(name, mask) for name, mask in seen.items()))).all
+        expected_ts, expected_value, expected_pnl = at_once.anchored()
+        assert (len(expected_ts) > seen["allTime"].sum()) == (slot >= bridge)
+        assert curve.ts_ms.tolist() == expected_ts.tolist()
+        assert curve.account_value.tolist() == expected_value.tolist()
+        assert np.abs(curve.pnl - expected_pnl).max() < 1e-6
+        assert curve.contradictions.tolist() == [0]
+    # Point in time: what the bridge connected is not connected as of the answer before.
+    assert set(store.curve(bridge - 1).ts_ms.tolist()) <= set(ts[rare].tolist())
