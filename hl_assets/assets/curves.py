@@ -24,12 +24,12 @@ FROM portfolio_points
 WHERE {_VISIBLE} AND segment = ''
 ORDER BY wallet, ts, as_of
 """  # noqa: S608 - a constant of this module
-# Mostly none. The PnL of such points counts from one baseline only inside one segment of one answer.
+# Mostly none. Rows come as for the curves themselves: of contradicting points the one seen first counts.
 _LOOSE_SQL = f"""
-SELECT wallet, as_of, segment, toUnixTimestamp64Milli(ts) AS ts_ms, account_value, pnl
+SELECT wallet, segment, toUnixTimestamp64Milli(ts) AS ts_ms, account_value, pnl
 FROM portfolio_points
 WHERE {_VISIBLE} AND segment != ''
-ORDER BY wallet, as_of, segment, ts
+ORDER BY wallet, segment, ts, as_of
 """  # noqa: S608
 
 
@@ -63,15 +63,17 @@ def read_curves(
 
 
 def _segments(store: Warehouse, visible: dict[str, Any]) -> dict[str, list[Segment]]:
-    """Per wallet the visible points that are not anchored, one segment per answer and PnL baseline, oldest answer first."""
+    """Per wallet the visible points that are not anchored, one segment per PnL baseline."""
     found: dict[str, list[Segment]] = {}
     loose = store.read_frame(_LOOSE_SQL, visible)
-    for (wallet, _, _), rows in loose.groupby(["wallet", "as_of", "segment"]):
+    for (wallet, _), rows in loose.groupby(["wallet", "segment"]):
+        repeats = rows["ts_ms"].duplicated()
+        first = rows[~repeats]
         segment = Segment(
-            rows["ts_ms"].to_numpy(np.int64),
-            rows["account_value"].to_numpy(np.float64),
-            rows["pnl"].to_numpy(np.float64),
-            np.zeros(len(rows), dtype=np.bool_),
+            first["ts_ms"].to_numpy(np.int64),
+            first["account_value"].to_numpy(np.float64),
+            first["pnl"].to_numpy(np.float64),
+            first["ts_ms"].isin(rows.loc[repeats, "ts_ms"]).to_numpy(np.bool_),
         )
         found.setdefault(str(wallet), []).append(segment)
     return found

@@ -1,13 +1,13 @@
 """Which points of an answer are new, known or contradicting."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hl_assets.assets.points import mark_new
+from hl_assets.assets.points import continue_segments, mark_new
 from hl_assets.equity.curves import RaggedCurves
 from hl_assets.equity.ragged import BoolArray
 from hl_assets.equity.segments import Segment, join_stored
@@ -70,11 +70,8 @@ def test_a_contradiction_is_stored_once() -> None:
     assert mark_new(points((0, 100, 0), (10, 111, 10)), stored).empty
 
 
-def test_another_pnl_contradicts_only_where_its_beginning_is_fixed() -> None:
-    anchored = mark_new(points((0, 100, 5)), known(points((0, 100, 7))))
-    assert anchored["contradicts"].tolist() == [True]
-    moving = mark_new(points((0, 100, 5), segment="week"), known(points((0, 100, 7), segment="week")))
-    assert moving.empty
+def test_another_pnl_contradicts() -> None:
+    assert mark_new(points((0, 100, 5)), known(points((0, 100, 7))))["contradicts"].tolist() == [True]
 
 
 def test_noise_of_the_last_digit_is_no_contradiction() -> None:
@@ -86,18 +83,51 @@ def test_segments_and_scopes_do_not_meet() -> None:
     assert minutes(mark_new(points((0, 100, 0)), stored)) == [0]
 
 
-def test_new_points_of_a_moving_segment_come_with_one_that_is_stored() -> None:
-    stored = known(points((0, 100, 0), (10, 110, 10), (20, 120, 20), segment="week"))
-    answer = points((10, 110, 0), (20, 120, 10), (30, 130, 20), segment="week")
-    fresh = mark_new(answer, stored)
-    assert minutes(fresh) == [20, 30]
-    assert fresh["repeated"].tolist() == [True, False]
-    assert fresh["pnl"].tolist() == [
-        10,
-        20,
-    ]  # the new answer's baseline, so that the offset to the old one is known
-    assert not fresh["contradicts"].any()
-    assert mark_new(answer, pd.concat([stored, known(answer)])).empty
+class TestSegments:
+    """PnL of a window that is not anchored counts from a start that moves with every answer."""
+
+    SLOT = datetime(2026, 5, 31, 12, 10, tzinfo=UTC)
+    STORED = known(points((0, 100, 0), (10, 110, 10), (20, 120, 20), segment="week 2026-05-30T00:00Z"))
+
+    def test_a_segment_goes_on_under_its_name_and_on_its_baseline(self) -> None:
+        answer = points((10, 110, 0), (20, 120, 10), (30, 130, 20), segment="month")
+        continued = continue_segments(answer, self.STORED, self.SLOT)
+        assert set(continued["segment"]) == {"week 2026-05-30T00:00Z"}
+        assert continued["pnl"].tolist() == [10, 20, 30]
+        fresh = mark_new(continued, self.STORED)
+        assert minutes(fresh) == [30]
+        assert not fresh["contradicts"].any()
+
+    def test_without_a_shared_instant_it_is_a_new_one(self) -> None:
+        answer = points((11, 110, 0), (30, 130, 20), segment="week")
+        continued = continue_segments(answer, self.STORED, self.SLOT)
+        assert set(continued["segment"]) == {"week 2026-05-31T12:10Z"}
+        assert continued["pnl"].tolist() == [0, 20]
+
+    def test_shared_instants_that_disagree_are_no_connection(self) -> None:
+        answer = points((10, 110, 0), (20, 120, 10.1), (30, 130, 20), segment="week")
+        assert set(continue_segments(answer, self.STORED, self.SLOT)["segment"]) == {"week 2026-05-31T12:10Z"}
+
+    def test_another_account_value_is_no_connection_and_a_contradiction(self) -> None:
+        answer = points((10, 111, 0), (20, 120, 10), segment="week")
+        fresh = mark_new(continue_segments(answer, self.STORED, self.SLOT), self.STORED)
+        assert (minutes(fresh), fresh["contradicts"].tolist(), fresh["pnl"].tolist()) == ([10], [True], [10])
+
+    def test_of_two_segments_of_one_answer_only_one_goes_on(self) -> None:
+        week, day = (
+            points((10, 110, 0), (30, 130, 20), segment="week"),
+            points((20, 120, 0), (30, 130, 9), segment="day"),
+        )
+        continued = continue_segments(pd.concat([week, day], ignore_index=True), self.STORED, self.SLOT)
+        assert not continued.duplicated(["wallet", "scope", "segment", "ts"]).any()
+        assert set(continued["segment"]) == {"week 2026-05-30T00:00Z", "week 2026-05-31T12:10Z"}
+
+    def test_the_anchored_curve_and_other_scopes_are_left_alone(self) -> None:
+        anchored = points((10, 110, 3))
+        perp = points((10, 110, 0), segment="week").assign(scope="perp")
+        continued = continue_segments(pd.concat([anchored, perp], ignore_index=True), self.STORED, self.SLOT)
+        assert continued["segment"].tolist() == ["", "week 2026-05-31T12:10Z"]
+        assert continued["pnl"].tolist() == [3, 0]
 
 
 class _Store:
@@ -118,8 +148,12 @@ class _Store:
             pnl=answer.pnl,
             observed_at=T0,
         )
-        fresh = mark_new(frame, known(self.rows.drop(columns="slot"))).assign(slot=slot)
+        stored = known(self.rows.drop(columns="slot"))
+        instant = datetime(2026, 5, 31, tzinfo=UTC) + slot * timedelta(minutes=10)
+        fresh = mark_new(continue_segments(frame, stored, instant), stored).assign(slot=slot)
+        assert not fresh["contradicts"].any()
         self.rows = pd.concat([self.rows, fresh[self.rows.columns]] if slot else [fresh[self.rows.columns]])
+        assert not self.rows.duplicated(["segment", "ts"]).any()
 
     def curve(self, slot: int) -> RaggedCurves:
         """The curve as of a slot."""
@@ -136,7 +170,7 @@ class _Store:
                 rows["pnl"].to_numpy(),
                 np.zeros(len(rows), np.bool_),
             )
-            for _, rows in seen[seen["segment"] != ""].groupby(["slot", "segment"])
+            for _, rows in seen[seen["segment"] != ""].groupby("segment")
         ]
         return join_stored(curves, {WALLET: segments})
 
