@@ -6,11 +6,17 @@ Each size runs in a process of its own (Linux: peak memory is read from /proc). 
 with random returns, a flow every twenty steps, some wipe-outs with refunding, lengths from half to one and a half times
 `--points`. The floor printed beside the figures is one numpy pass (a sum) over the same bytes.
 
-The libraries compute one wallet at a time. For `--sampled` wallets without wipe-outs, each computes its own version of
-the shared metrics (max drawdown, average drawdown, CAGR, Calmar, Sharpe, Sortino, volatility, skew, kurtosis, ulcer index,
-best day where it has them) from a pandas series it is given; the time per wallet is compared with ours per wallet, which
-is for all metrics, flows, data quality and significance included. quantstats is also timed with `reports.metrics`, the
-table it gives users. Building the series is not counted.
+The libraries compute one wallet at a time, from a pandas series of the index or of daily returns that they are given, on
+`--sampled` wallets without wipe-outs. Two comparisons are printed, both in time per wallet:
+
+same metrics    Ours computes what the library computes and nothing more, from the same index, taken for an account value
+                that no flow touched (so returns and index are worked out again). The sampled curves are repeated until
+                they are a board, in one thread. What both compute stands in the row.
+all metrics     The library's figures against all of ours for the whole board, as the platform runs it: flows, data quality,
+                significance, trust and null reasons included, from account value and PnL. quantstats' `reports.metrics`
+                and ffn's `calc_stats` are the tables these libraries give users.
+
+Building the series is not counted.
 """
 
 import argparse
@@ -18,7 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +33,31 @@ import pandas as pd
 from hl_assets.equity.curves import RaggedCurves
 from hl_assets.equity.flags import StepFlag
 from hl_assets.equity.ragged import offsets_of, segment_count
-from hl_assets.equity.returns import flow_adjusted_returns
+from hl_assets.equity.returns import Steps, flow_adjusted_returns
+from hl_assets.metrics.daily import daily_quality, daily_returns
+from hl_assets.metrics.drawdown import drawdown_ratios, drawdown_series, drawdowns
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.percentiles import percentile_matrix
+from hl_assets.metrics.performance import performance
+from hl_assets.metrics.risk import daily_risk
+from hl_assets.metrics.shape import CurveShape
+from hl_assets.metrics.significance import record_significance
 from hl_assets.metrics.trust import compare_wallets
+from hl_assets.metrics.underwater import under_water
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 SAMPLED_POINTS = 1_000_000
 """The libraries' wallets are picked from the board's first so many points."""
+SAME_POINTS = 6_000_000
+"""About as many points the comparison of the same metrics runs over."""
+CHUNK_POINTS = 200_000
 AIMS = {"ffn": 300, "quantstats": 2_000}
+
+Pair = tuple["pd.Series[float]", "pd.Series[float]"]
+Library = Callable[["pd.Series[float]", "pd.Series[float]"], None]
+Ours = Callable[[Steps, CurveShape], None]
 
 
 def simulated_board(n_wallets: int, n_points: int, seed: int) -> RaggedCurves:
@@ -78,7 +98,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def daily_series(curves: RaggedCurves, n: int) -> list[tuple["pd.Series[float]", "pd.Series[float]"]]:
+def daily_series(curves: RaggedCurves, n: int) -> list[Pair]:
     """Prices and returns, as the libraries want them, of `n` wallets that were never wiped out."""
     steps = flow_adjusted_returns(next(curves.chunks(SAMPLED_POINTS))[1])
     clean = np.flatnonzero(
@@ -109,6 +129,18 @@ def with_ffn(prices: "pd.Series[float]", returns: "pd.Series[float]") -> None:
     ffn.calc_sortino_ratio(returns, nperiods=365)
     ffn.core.to_ulcer_index(prices)
     _shape(returns)
+
+
+def with_ffn_four(prices: "pd.Series[float]", returns: "pd.Series[float]") -> None:
+    import ffn  # noqa: PLC0415
+
+    del returns
+    ffn.calc_max_drawdown(prices)
+    details = ffn.drawdown_details(ffn.to_drawdown_series(prices))
+    if details is not None:
+        details["drawdown"].mean()
+    ffn.calc_cagr(prices)
+    ffn.core.calc_calmar_ratio(prices)
 
 
 def with_ffn_stats(prices: "pd.Series[float]", returns: "pd.Series[float]") -> None:
@@ -172,17 +204,87 @@ LIBRARIES = {
 }
 
 
-def compare(curves: RaggedCurves, ours_per_wallet: float, n_sampled: int) -> None:
-    """Time per wallet of each library on sampled wallets, and how many times ours that is."""
-    series = daily_series(curves, n_sampled)
+def ours_of_growth(steps: Steps, shape: CurveShape) -> None:
+    grown = performance(steps, shape)
+    drawdown_ratios(grown, drawdowns(steps, shape, drawdown_series(steps)))
+
+
+def ours_of_growth_and_days(steps: Steps, shape: CurveShape) -> None:
+    ours_of_growth(steps, shape)
+    daily_risk(daily_returns(steps, shape), shape)
+
+
+def ours_of_growth_days_and_significance(steps: Steps, shape: CurveShape) -> None:
+    grown, fall = performance(steps, shape), drawdown_series(steps)
+    drawdown_ratios(grown, drawdowns(steps, shape, fall))
+    under_water(steps, shape, fall)
+    daily = daily_returns(steps, shape)
+    record_significance(daily_risk(daily, shape), daily_quality(daily, shape)["n_daily_steps"])
+
+
+SAME_METRICS = {
+    "ffn": (with_ffn_four, ours_of_growth, "max drawdown, average drawdown, CAGR, Calmar"),
+    "empyrical": (
+        with_empyrical,
+        ours_of_growth_and_days,
+        "max drawdown, CAGR, Calmar, Sharpe, Sortino, volatility, skew, kurtosis, best day",
+    ),
+    "quantstats": (
+        with_quantstats,
+        ours_of_growth_days_and_significance,
+        "the same, average drawdown, ulcer index and PSR",
+    ),
+}
+
+
+def same_curves(series: Sequence[Pair], n_points: int) -> RaggedCurves:
+    """The sampled index curves as accounts without flows, repeated until they have about so many points together."""
+    copies = max(1, n_points // sum(len(prices) for prices, _ in series))
+    groups = []
+    for prices, _ in series:
+        values = 1e6 * prices.to_numpy()
+        ts = prices.index.to_numpy().astype("datetime64[ms]").astype(np.int64)
+        groups.append((ts, values, values))
+    return RaggedCurves.from_groups(
+        [f"0x{number:040x}" for number in range(copies * len(groups))], groups * copies
+    )
+
+
+def per_wallet_of(work: Library, series: Sequence[Pair]) -> float:
+    """Mean seconds a wallet, the better of two runs each."""
+    work(*series[0])  # imports and caches
+    return statistics.fmean(min(seconds(lambda pair=pair: work(*pair)) for _ in range(2)) for pair in series)
+
+
+def compare_same_metrics(series: Sequence[Pair]) -> None:
+    """Each library against ours on the same curves and the same metrics."""
+    board = same_curves(series, SAME_POINTS)
+    print(f"  same metrics, same index curves ({board.n_wallets:,} of ours at once, one thread):")
+    for name, (library, ours, what) in SAME_METRICS.items():
+
+        def run_ours(ours: Ours = ours) -> None:
+            for _, chunk in board.chunks(CHUNK_POINTS):
+                steps = flow_adjusted_returns(chunk)
+                ours(steps, CurveShape.of(steps))
+
+        ours_per_wallet = min(seconds(run_ours) for _ in range(2)) / board.n_wallets
+        theirs = per_wallet_of(library, series)
+        print(
+            f"    {name:<26} {theirs * 1e3:9.3f} ms a wallet, ours {ours_per_wallet * 1e3:.4f}: "
+            f"{theirs / ours_per_wallet:10,.0f}x ours    ({what})",
+            flush=True,
+        )
+
+
+def compare(series: Sequence[Pair], curves: RaggedCurves, ours_per_wallet: float) -> None:
+    """Time per wallet of each library on sampled wallets, and how many times that of all our metrics it is."""
+    print(f"  theirs against all of our metrics ({ours_per_wallet * 1e3:.4f} ms a wallet):")
     for name, work in LIBRARIES.items():
-        work(*series[0])  # imports and caches
-        times = [min(seconds(lambda pair=pair, work=work: work(*pair)) for _ in range(2)) for pair in series]
-        per_wallet = statistics.fmean(times)
+        per_wallet = per_wallet_of(work, series)
         whole = per_wallet * curves.n_wallets
         aim = f" (aim {AIMS[name]:,}x)" if name in AIMS else ""
         print(
-            f"  {name:<28} {per_wallet * 1e3:9.3f} ms a wallet, {whole:9,.0f} s a board: "
+            f"    {name:<26} {per_wallet * 1e3:9.3f} ms a wallet, {whole:9,.0f} s a board: "
             f"{per_wallet / ours_per_wallet:10,.0f}x ours{aim}",
             flush=True,
         )
@@ -222,7 +324,9 @@ def run(n_wallets: int, n_points: int, seed: int, n_sampled: int) -> None:
     )
     print(f"  peak memory {peak:,.0f} MB, of which curves and libraries {before:,.0f} MB", flush=True)
     if n_sampled:
-        compare(curves, every / curves.n_wallets, n_sampled)
+        series = daily_series(curves, n_sampled)
+        compare_same_metrics(series)
+        compare(series, curves, every / curves.n_wallets)
 
 
 def main() -> int:

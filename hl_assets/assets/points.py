@@ -20,7 +20,8 @@ from hl_assets.exchange.responses import PortfolioOutcome
 from hl_assets.schemas.portfolio import PORTFOLIO_POINTS
 from hl_assets.warehouse.connection import Warehouse
 
-_IDENTITY = ["wallet", "scope", "segment", "ts"]
+_SEGMENT = ["wallet", "scope", "segment"]
+_IDENTITY = [*_SEGMENT, "ts"]
 
 _KNOWN_SQL = """
 SELECT wallet, scope, segment, ts, account_value AS known_account_value, pnl AS known_pnl
@@ -111,7 +112,7 @@ def new_points(store: Warehouse, slot: datetime, answers: Sequence[WalletPoints]
             "since": candidates["ts"].min().to_pydatetime(),
         },
     )
-    fresh = mark_new(candidates, known).assign(as_of=slot)
+    fresh = mark_new(continue_segments(candidates, known, slot), known).assign(as_of=slot)
     grouped = fresh.groupby("wallet")["contradicts"].agg(["size", "sum"])
     counts = {
         str(wallet): PointCounts(int(size), int(contradictions))
@@ -120,21 +121,54 @@ def new_points(store: Warehouse, slot: datetime, answers: Sequence[WalletPoints]
     return NewPoints(PORTFOLIO_POINTS.conform(fresh), counts)
 
 
-def mark_new(candidates: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Candidates without a stored equal, with `contradicts` true where a stored point has another value.
+def continue_segments(candidates: pd.DataFrame, known: pd.DataFrame, slot: datetime) -> pd.DataFrame:
+    """Candidates whose segments that are not anchored continue stored ones, if they share an instant with one.
 
-    In a segment that is not anchored at the account's beginning, PnL counts from a start that moves with every answer;
-    there only account values are compared.
+    The PnL of such a segment counts from a start that moves with every answer. At a shared instant the offset to the
+    stored one is known: the answer's segment takes its name and its baseline. Otherwise it is a new one, named after its
+    longest window and the slot. So a stored segment has one baseline, whichever answers its points came with.
 
     Args:
         candidates: wallet, scope, segment, ts, account_value, pnl, ...
+        known: the same identity with known_account_value, known_pnl.
+        slot: The slot of the answers.
+    """
+    loose = candidates[candidates["segment"] != ""]
+    if loose.empty:
+        return candidates
+    stored = known[known["segment"] != ""].rename(columns={"segment": "stored_segment"})
+    shared = loose.merge(stored.astype({"ts": loose["ts"].dtype}), on=["wallet", "scope", "ts"])
+    shared = shared[~_differ(shared, "account_value")]
+    newest = shared.loc[shared.groupby(_SEGMENT)["ts"].idxmax()]
+    newest = newest.assign(offset=newest["known_pnl"] - newest["pnl"])[
+        [*_SEGMENT, "stored_segment", "offset"]
+    ]
+    # Shared instants that disagree on the offset are no connection.
+    rebased = shared.merge(newest, on=[*_SEGMENT, "stored_segment"])
+    disagree = rebased.assign(pnl=rebased["pnl"] + rebased["offset"]).loc[lambda pairs: _differ(pairs, "pnl")]
+    newest = newest.merge(disagree[_SEGMENT].drop_duplicates(), on=_SEGMENT, how="left", indicator=True)
+    agreed = newest[newest["_merge"] == "left_only"].drop(columns="_merge")
+    # Two segments of one answer disagree with each other, or they would be one: a stored one goes on with the first.
+    agreed = agreed.drop_duplicates(["wallet", "scope", "stored_segment"])
+    found = loose[_SEGMENT].merge(agreed, on=_SEGMENT, how="left").set_axis(loose.index)
+    new_name = loose["segment"] + f" {slot:%Y-%m-%dT%H:%MZ}"
+    result = candidates.copy()
+    result.loc[loose.index, "segment"] = found["stored_segment"].fillna(new_name)
+    result.loc[loose.index, "pnl"] += found["offset"].astype("float64").fillna(0.0)
+    return result
+
+
+def mark_new(candidates: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Candidates without a stored equal, with `contradicts` true where a stored point has another value.
+
+    Args:
+        candidates: wallet, scope, segment, ts, account_value, pnl, ...; segments as `continue_segments` leaves them.
         known: the same identity with known_account_value, known_pnl; several rows for a contradicted point.
     """
     known = known.astype({"ts": candidates["ts"].dtype})
     pairs = candidates.reset_index(names="candidate").merge(known, on=_IDENTITY, how="inner")
-    other_value = _differ(pairs, "account_value")
-    other_pnl = _differ(pairs, "pnl") & (pairs["segment"] == "").to_numpy()
-    stored = candidates.index.isin(pairs.loc[~(other_value | other_pnl), "candidate"])
+    differs = _differ(pairs, "account_value") | _differ(pairs, "pnl")
+    stored = candidates.index.isin(pairs.loc[~differs, "candidate"])
     contradicts = candidates.index.isin(pairs["candidate"])
     return candidates.assign(contradicts=contradicts)[~stored].reset_index(drop=True)
 

@@ -4,7 +4,7 @@ The exchange returns the same series at four resolutions, each with its PnL coun
 timestamp two windows share exactly, the PnL offset between them is known; there and only there they are joined. A
 value is never matched to its nearest neighbour in time.
 
-Belongs here: joining windows of one wallet, once, at ingest. Nothing is dropped for being small (the funding floor
+Belongs here: joining windows of one wallet, once, at ingest; the rule of joining is `hl_assets.equity.segments`. Nothing is dropped for being small (the funding floor
 applies when returns are computed) and nothing is computed from the points here.
 """
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hl_assets.equity.amounts import usd_tolerance
 from hl_assets.equity.flags import PointFlag, StitchFlag
 from hl_assets.equity.ragged import FloatArray, IntArray
+from hl_assets.equity.segments import Segment, join_all
 from hl_assets.equity.windows import CleanWindow, PortfolioLike, clean_window
 
 SCOPES = ("all", "perp")
@@ -137,48 +138,6 @@ def has_baseline_fault(perp: CleanWindow, everything: StitchedPoints) -> bool:
     return bool((all_value[:at] > 0).any())
 
 
-@dataclass(slots=True, eq=False)
-class _Segment:
-    """A curve under construction: windows joined so far, one PnL baseline."""
-
-    ts_ms: IntArray
-    account_value: FloatArray
-    pnl: FloatArray
-    contradicted: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, window: CleanWindow) -> "_Segment":
-        return cls(window.ts_ms, window.account_value, window.pnl, window.contradicted)
-
-    def join(self, window: CleanWindow) -> tuple[StitchFlag, int] | None:
-        """Add a window's new points, or None if nothing is shared; flags say what was met.
-
-        Returns:
-            Flags and the number of contradicted timestamps. With `INCONSISTENT_OFFSET` nothing was added.
-        """
-        _, here, there = np.intersect1d(self.ts_ms, window.ts_ms, assume_unique=True, return_indices=True)
-        if not len(here):
-            return None
-        offsets = self.pnl[here] - window.pnl[there]
-        values, other_values = self.account_value[here], window.account_value[there]
-        tolerance = usd_tolerance(values, other_values, self.pnl[here], window.pnl[there])
-        if float(offsets.max() - offsets.min()) > tolerance:
-            return StitchFlag.INCONSISTENT_OFFSET, 0
-        differs = np.abs(values - other_values) > tolerance
-        self.contradicted = self.contradicted.copy()
-        self.contradicted[here[differs]] = True
-        new = np.ones(len(window), dtype=np.bool_)
-        new[there] = False
-        ts_ms = np.concatenate([self.ts_ms, window.ts_ms[new]])
-        order = np.argsort(ts_ms, kind="stable")
-        self.ts_ms = ts_ms[order]
-        self.account_value = np.concatenate([self.account_value, window.account_value[new]])[order]
-        self.pnl = np.concatenate([self.pnl, window.pnl[new] + offsets[0]])[order]
-        self.contradicted = np.concatenate([self.contradicted, window.contradicted[new]])[order]
-        n_differs = int(differs.sum())
-        return StitchFlag.CONTRADICTION if n_differs else StitchFlag(0), n_differs
-
-
 def _stitch(
     wallet: str, scope: str, windows: Sequence[CleanWindow], rejected: tuple[str, ...]
 ) -> StitchedPoints:
@@ -189,7 +148,7 @@ def _stitch(
     n_contradictions = sum(window.n_contradictions for window in windows)
     pending = [window for window in windows if len(window)]
     names: list[str] = [""]
-    parts: list[_Segment] = []
+    parts: list[Segment] = []
     if pending and pending[0].name in _ANCHORS:
         names.clear()  # the anchored segment takes the empty name itself
     elif pending:
@@ -197,8 +156,8 @@ def _stitch(
     while pending:
         flags |= StitchFlag.UNSTITCHED_WINDOW if parts else StitchFlag(0)
         names.append("" if pending[0].name in _ANCHORS else pending[0].name)
-        parts.append(_Segment.of(pending[0]))
-        pending, met, contradicted = _join_all(parts[-1], pending[1:])
+        parts.append(Segment.of(pending[0]))
+        pending, met, contradicted = join_all(parts[-1], pending[1:])
         flags |= met
         n_contradictions += contradicted
     ts_ms, account_value, pnl, segment, point_flags = _columns(parts, first_number=len(names) - len(parts))
@@ -219,26 +178,6 @@ def _stitch(
     )
 
 
-def _join_all(segment: _Segment, windows: list[CleanWindow]) -> tuple[list[CleanWindow], StitchFlag, int]:
-    """Join what can be joined; a window joined late may be the bridge for one that shared nothing before."""
-    met, n_contradictions = StitchFlag(0), 0
-    progress = True
-    while progress:
-        progress = False
-        waiting = []
-        for window in windows:
-            joined = segment.join(window)
-            if joined is None or joined[0] & StitchFlag.INCONSISTENT_OFFSET:
-                met |= StitchFlag(0) if joined is None else joined[0]
-                waiting.append(window)
-                continue
-            met |= joined[0]
-            n_contradictions += joined[1]
-            progress = True
-        windows = waiting
-    return windows, met, n_contradictions
-
-
 def _without_synthetic_start(windows: Sequence[CleanWindow]) -> list[CleanWindow]:
     """The windows without the made-up point: known from allTime, and left out wherever it is repeated."""
     anchors = [window for window in windows if window.name in _ANCHORS]
@@ -252,7 +191,7 @@ def _without_synthetic_start(windows: Sequence[CleanWindow]) -> list[CleanWindow
 
 
 def _columns(
-    parts: Sequence[_Segment], *, first_number: int
+    parts: Sequence[Segment], *, first_number: int
 ) -> tuple[IntArray, FloatArray, FloatArray, npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
     """Timestamps, account values, PnL, segment numbers and flags of all segments, one after another."""
     if not parts:

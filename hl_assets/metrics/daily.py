@@ -10,8 +10,9 @@ figures computed from daily returns belong in `hl_assets.metrics.risk`.
 
 A step over a longer gap is left out instead of being counted as one day or spread over several: spreading would invent
 calm days and understate volatility, and one entry of a week would overstate it. So weekly data have no daily steps, and
-`daily_coverage` says which share of the days is known. A day's sample less than 12 hours after the one before (the
-current day just after midnight) is no full day either. What happened before the end of the first day is in no step.
+`daily_coverage` says which share of the days is known. A day's sample less than 12 hours after the one before is no full
+day either; if it is the last one, its day is not over, so it does not count as missing: coverage, and with it trust, would
+fall at every midnight. What happened before the end of the first day is in no step.
 
 The window is that of roi and cagr, the newest life of the wallet. A wipe-out is a step of -1; the days after it, with
 nothing at work, are no steps.
@@ -41,7 +42,8 @@ class DailyReturns:
         r: float64[n_steps], return of each step, >= -1.
         follows: bool[n_steps], whether the step before it, of the same wallet, ended where this one begins.
         offsets: int64[n_wallets + 1].
-        n_days: int64[n_wallets], days from the first to the last sample: the steps there could be.
+        n_days: int64[n_wallets], days from the first to the last sample, a last one that is not over left out: the steps
+            there could be.
         unknown: bool[n_wallets], whether the index of the newest life is unknown at its end.
     """
 
@@ -82,8 +84,10 @@ def daily_returns(steps: Steps, shape: CurveShape) -> DailyReturns:
     whole[sample_offsets[:-1][shape.filled]] = False  # a wallet's first sample ends no step
 
     ends = np.flatnonzero(whole)
+    first, last = sample_offsets[:-1][shape.filled], sample_offsets[1:][shape.filled] - 1
+    begun = (last > first) & (day[last] - day[last - 1] == 1) & (ts[last] - ts[last - 1] < SHORTEST_STEP_MS)
     n_days = np.zeros(curves.n_wallets, dtype=np.int64)
-    n_days[shape.filled] = day[sample_offsets[1:][shape.filled] - 1] - day[sample_offsets[:-1][shape.filled]]
+    n_days[shape.filled] = day[last] - day[first] - begun
     unknown = np.zeros(curves.n_wallets, dtype=np.bool_)
     unknown[shape.filled] = np.isnan(steps.index[shape.last])
     return DailyReturns(
@@ -97,7 +101,7 @@ def daily_returns(steps: Steps, shape: CurveShape) -> DailyReturns:
 
 
 def daily_quality(daily: DailyReturns, shape: CurveShape) -> dict[str, Column]:
-    """`n_daily_steps` and `daily_coverage`, the share of the days from first to last sample that are daily steps."""
+    """`n_daily_steps` and `daily_coverage`, the share of the days that could be daily steps and are."""
     coverage = daily.n_steps / np.maximum(daily.n_days, 1)
     return {
         "n_daily_steps": Column.of(daily.n_steps.astype(np.float64)),

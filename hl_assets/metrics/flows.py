@@ -44,7 +44,7 @@ def profits(steps: Steps, shape: CurveShape, scan: SegmentScan) -> dict[str, Col
     total = shape.spread(pnl[shape.last] - pnl[shape.first])
     fall = segment_reduce(np.maximum, scan.accumulate(np.maximum, pnl) - pnl, offsets, empty=np.nan)
     magnitude = segment_reduce(np.maximum, np.abs(pnl), offsets, empty=np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         recovery = total / fall
     few = shape.fewer_than(2)
     return {

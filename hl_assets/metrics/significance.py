@@ -18,7 +18,7 @@ Empirical Bayes (B. Efron, C. Morris, JASA 68, 1973): each SR is a noisy sight o
 scattered around a common mean. y_i is SR winsorised at the 1st and 99th percentile of those compared, s_i^2 the variance
 of its noise:
 
-    s^2   = [1 - g3 y + (g4 - 1)/4 y^2] / (n_eff - 1),   n_eff = n (1 - rho) / (1 + rho)
+    s^2   = [1 - g3 y + (g4 - 1)/4 y^2] / (n_eff - 1),   n_eff = n (1 - rho) / (1 + rho), rho below 0 taken for 0
     tau^2 = max(0, Var(y) - mean(s^2)),   m = sum(y / (tau^2 + s^2)) / sum(1 / (tau^2 + s^2))
     B     = tau^2 / (tau^2 + s^2),   post = m + B (y - m),   post_sd = sqrt(B s^2)
 """

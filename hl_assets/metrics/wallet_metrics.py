@@ -112,10 +112,20 @@ def compute_wallet_metrics(
             reasons[name][wallets] = column.reasons
         flags[wallets] = _flags(steps, columns)
 
+    _keep_freed_memory()
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, wallets, chunk) for wallets, chunk in curves.chunks(chunk_points)]:
             done.result()
     return MetricTable(curves.wallets, values, reasons, flags, FORMULA_VERSION, rules)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library reuse the memory of freed arrays instead of fetching it from the kernel again, page by page.
+
+    glibc gives a freed block back above a threshold that rises to the largest block freed, up to 32 MB: freeing one just
+    below that, never touched, settles it. Without it page faults are a third of the processor time. Elsewhere: no effect.
+    """
+    np.empty(31 * 2**20, dtype=np.uint8)
 
 
 def metric_columns(steps: Steps) -> dict[str, Column]:

@@ -72,7 +72,8 @@ class PortfolioPoints(pa.DataFrameModel):
     """One point of a wallet's history, stored with the slot that saw it first.
 
     Points are never moved or coarsened. A later answer with another value for the same instant is stored too, marked
-    `contradicts`; readers take the value seen first.
+    `contradicts`; readers take the value seen first. Readers join a segment of its own to the curve once any point they
+    may see connects the two.
     """
 
     as_of: Slot = slot_column("Slot that saw the point first")
@@ -81,12 +82,17 @@ class PortfolioPoints(pa.DataFrameModel):
         "all (spot, perps and vaults) or perp", clickhouse="LowCardinality(String)", isin=list(SCOPES)
     )
     segment: str = column(
-        "Empty for the curve anchored at the account's beginning; else the window that shares no instant with it",
+        "Empty for the curve anchored at the account's beginning; else the window that shared no instant with it, and the "
+        "slot that saw it first: one PnL baseline each",
         clickhouse="LowCardinality(String)",
     )
     ts: Instant = instant_column("Instant of the point")
     account_value: float = float_column("Account value", unit="USD")
-    pnl: float = float_column("Cumulative PnL since the segment's beginning", unit="USD")
+    pnl: float = float_column(
+        "Cumulative PnL since the account's beginning; in a segment of its own, since the start of the window that was "
+        "stored first",
+        unit="USD",
+    )
     contradicts: bool = column("An earlier slot stored another value for this instant", clickhouse="Bool")
     observed_at: Instant = instant_column("When the answer with this point arrived")
 

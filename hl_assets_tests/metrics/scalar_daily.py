@@ -12,7 +12,7 @@ NORMAL = NormalDist()
 
 
 def daily_steps(ts, index):
-    """Returns of the daily steps of one life as {day number: return}, and the days from first to last sample."""
+    """Returns of the daily steps of one life as {day number: return}, and the number there could be."""
     sample = {}
     for instant, value in zip(ts, index, strict=True):
         day = instant // DAY_MS
@@ -26,7 +26,11 @@ def daily_steps(ts, index):
         before, earlier = sample[day - 1]
         if 12 * HOUR_MS <= instant - before <= 36 * HOUR_MS and earlier > 0 and not math.isnan(value):
             returns[day] = value / earlier - 1.0
-    return returns, max(sample) - min(sample)
+    n_days = max(sample) - min(sample)
+    newest = max(sample)
+    if newest - 1 in sample and sample[newest][0] - sample[newest - 1][0] < 12 * HOUR_MS:
+        n_days -= 1  # a day that is not over is not missing
+    return returns, n_days
 
 
 def daily_metrics(ts, index):

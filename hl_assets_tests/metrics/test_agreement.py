@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import quantstats.stats as qs
+import scipy.special
 import scipy.stats
 
+from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.significance import expected_best_sharpe, per_day, probabilistic_sharpe
+from hl_assets.metrics.trust import compare_wallets
 from hl_assets_tests.metrics.daily_board import daily_metrics
 from hl_assets_tests.metrics.test_reference_curves import curve_a, curve_b
 
@@ -97,6 +100,35 @@ def test_same_definition_same_figure(name, ours, theirs):
     assert np.isfinite(expected).all()
     assert len(expected) >= 200
     assert np.abs(ours[metric] - expected).max() <= TOLERANCE * max(1.0, np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def from_the_paper(returns):
+    """PSR(0), MinTRL, DSR and its benchmark straight from the papers' formulas and the daily returns, with scipy alone."""
+    normal = scipy.stats.norm
+    sr = np.array([r.mean() / r.std(ddof=1) for r in returns])
+    n = np.array([len(r) for r in returns])
+    g3 = np.array([scipy.stats.skew(r) for r in returns])
+    g4 = np.array([scipy.stats.kurtosis(r, fisher=False) for r in returns])
+    variance = 1.0 - g3 * sr + (g4 - 1.0) / 4.0 * sr**2
+    count, gamma = len(returns), -scipy.special.digamma(1.0)
+    best = (1.0 - gamma) * normal.ppf(1.0 - 1.0 / count) + gamma * normal.ppf(1.0 - 1.0 / (count * np.e))
+    benchmark = sr.std(ddof=1) * best
+    return {
+        "psr": normal.cdf(sr * np.sqrt(n - 1) / np.sqrt(variance)),
+        "min_trl_days": np.where(sr > 0, 1.0 + variance * (normal.ppf(0.95) / sr) ** 2, np.nan),
+        "dsr": normal.cdf((sr - benchmark) * np.sqrt(n - 1) / np.sqrt(variance)),
+        "dsr_benchmark": np.full(count, benchmark * np.sqrt(365)),
+    }
+
+
+@pytest.mark.parametrize("name", ["psr", "min_trl_days", "dsr", "dsr_benchmark"])
+def test_significance_is_the_papers(name, returns, from_the_paper):
+    table = daily_metrics(*returns)
+    compared = compare_wallets(table, assess_eligibility(table))
+    values = table.values[name] if name in table.values else compared.columns[name].values
+    np.testing.assert_allclose(values, from_the_paper[name], rtol=TOLERANCE, atol=TOLERANCE)
+    assert np.isfinite(values).sum() > 50
 
 
 class TestOtherDefinitions:

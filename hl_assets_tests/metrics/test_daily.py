@@ -41,8 +41,20 @@ class TestSampling:
     def test_a_point_at_midnight_closes_the_day_before(self):
         daily, _ = grid(at([24, 48, 72], [100, 110, 99]))
         assert daily.r.tolist() == pytest.approx([0.1, -0.1])
-        just_after, _ = grid(at([24, 48, 48 + 1 / 3600], [100, 110, 99]))
-        assert just_after.n_days.tolist() == [2]
+        just_after, _ = grid(at([24 + 1 / 3600, 48, 72], [100, 110, 99]))
+        assert just_after.r.tolist() == pytest.approx([-0.1])
+
+    @pytest.mark.parametrize(
+        ("hours_into_the_day", "n_days"), [(1 / 3600, 29), (11.9, 29), (12, 30), (24, 30)]
+    )
+    def test_a_day_that_is_not_over_is_not_missing(self, hours_into_the_day, n_days):
+        daily, coverage = grid(at([*24 * np.arange(1, 31), 720 + hours_into_the_day], [100] * 31))
+        assert daily.n_days.tolist() == [n_days]
+        assert coverage.tolist() == [1.0]
+
+    def test_two_points_of_one_night_have_no_coverage(self):
+        _, coverage = grid(at([23, 25], [100, 110]))
+        assert np.isnan(coverage).all()
 
     def test_a_step_over_a_missing_day_is_not_daily(self):
         daily, coverage = grid(at([12, 36, 84, 108], [100, 110, 220, 242]))

@@ -1,5 +1,7 @@
 """Hand-computed figures, null reasons and flags of tiny curves."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -166,6 +168,11 @@ class TestDollars:
     def test_rounding_of_pnl_is_no_fall(self):
         one = One([1e6, 1e6, 1_000_010], [650_509.577425, 650_509.5774249999, 650_519.577425])
         assert one.nulls["recovery_usd"] == "no_pnl_fall"
+
+    def test_a_fall_too_small_to_divide_by_is_none_and_no_warning(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert One([100, 100, 100], [1e-310, 0, 1e300]).nulls["recovery_usd"] == "no_pnl_fall"
 
     @given(
         st.lists(st.tuples(st.floats(0, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=20),

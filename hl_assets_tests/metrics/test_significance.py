@@ -96,6 +96,17 @@ class TestMinimumTrackRecord:
         assert np.isnan(min_trl(0.1, benchmark=0.1))
 
 
+class TestDeflatedSharpe:
+    @pytest.mark.parametrize(("trials", "expected"), [(100, 0.9004), (46, 0.9505)])
+    def test_published_example(self, trials, expected):
+        """Bailey and Lopez de Prado 2014, numerical example: annual Sharpe 2.5 over 1,250 days (250 a year), skewness -3,
+        kurtosis 10, variance of the annual Sharpe ratios tried 1/2. After 100 trials the DSR is 0.9004, after 46 0.9505."""
+        benchmark = expected_best_sharpe(0.5 / 250, trials)
+        if trials == 100:
+            assert benchmark == pytest.approx(0.1132, abs=5e-5)
+        assert psr(2.5 / np.sqrt(250), 1_250, -3.0, 10.0, benchmark) == pytest.approx(expected, abs=5e-5)
+
+
 class TestBestOfMany:
     @pytest.mark.parametrize(
         ("days", "n", "expected"), [(30, 100, 8.8), (30, 45_000, 14.7), (365, 100, 2.5), (365, 45_000, 4.2)]

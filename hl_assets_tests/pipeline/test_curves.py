@@ -1,6 +1,6 @@
 """The `equity_curves` asset, and which points a slot may see."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -95,3 +95,45 @@ def test_as_known_at_sees_only_what_had_arrived(first_tick: FirstTick, ticked: P
         ]
     assert counts[0] == 0
     assert 0 < counts[1] < counts[2] == counts[3]
+
+
+def test_points_stored_unanchored_join_the_curve_once_a_later_slot_connects_them(platform: Platform) -> None:
+    assert platform.tick().success
+    points = platform.read()["portfolio_points"]
+    wallet = points["wallet"].iloc[0]
+    curve = points[(points["wallet"] == wallet) & (points["scope"] == "all")].sort_values("ts").tail(8)
+    later = SLOT + TEN_MINUTES
+
+    def stored(rows: pd.DataFrame, slot: datetime, segment: str, minutes: int, pnl: float) -> pd.DataFrame:
+        as_of = pd.Series([pd.Timestamp(slot)] * len(rows), index=rows.index).astype(points["as_of"].dtype)
+        seen = pd.Series([pd.Timestamp(slot)] * len(rows), index=rows.index).astype(
+            points["observed_at"].dtype
+        )
+        return rows.assign(
+            as_of=as_of,
+            observed_at=seen,
+            segment=segment,
+            ts=rows["ts"] - pd.Timedelta(minutes=minutes),
+            pnl=rows["pnl"] + pnl,
+        )
+
+    # A week window between the curve's points, on a baseline of its own; then an answer that anchors one of its points.
+    week = stored(curve, SLOT - TEN_MINUTES, "week", 1, -5_000.0)
+    bridge = stored(curve.iloc[[3]], later, "", 1, 0.0)
+    with Warehouse(platform.warehouse) as store:
+        before = read_curves(store, [wallet], "all", later)
+        Publisher(store).publish([Slice(PORTFOLIO_POINTS, SLOT - TEN_MINUTES, week)], PROVENANCE)
+        loose = read_curves(store, [wallet], "all", later)
+        Publisher(store).publish([Slice(PORTFOLIO_POINTS, later, bridge)], PROVENANCE)
+        joined = read_curves(store, [wallet], "all", later)
+        as_of_before = read_curves(store, [wallet], "all", SLOT)
+        known_before = read_curves(store, [wallet], "all", later, known_at=later - timedelta(seconds=1))
+    for unchanged in (loose, as_of_before, known_before):
+        np.testing.assert_array_equal(unchanged.ts_ms, before.ts_ms)
+    assert joined.n_points == before.n_points + len(week)
+    added = ~np.isin(joined.ts_ms, before.ts_ms)
+    np.testing.assert_array_equal(
+        joined.ts_ms[added], week["ts"].astype("datetime64[ms, UTC]").astype("int64")
+    )
+    np.testing.assert_allclose(joined.pnl[added], curve["pnl"], rtol=0, atol=1e-6)
+    assert joined.contradictions.tolist() == [0]
