@@ -2,6 +2,8 @@
 
 import ast
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,3 +104,11 @@ def test_the_packaged_instance_configuration_is_the_repositorys() -> None:
     assert (PACKAGE / "dagster.yaml").read_text(encoding="utf-8") == (REPOSITORY / "dagster.yaml").read_text(
         encoding="utf-8"
     )
+
+
+def test_who_grades_by_rule_does_not_wait_for_the_sdk_and_who_reads_not_for_dagster() -> None:
+    code = (
+        "import sys, hl_assets.cli.grade, hl_assets.cli.wallet; assert 'dagster' not in sys.modules; "
+        "import hl_assets.definitions; assert 'anthropic' not in sys.modules; assert 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)

@@ -17,8 +17,8 @@ import pandas as pd
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.grade_batches import BatchOutcome, ask_in_batch
 from hl_assets.assets.grade_calls import stored_answers
+from hl_assets.assets.grade_rows import grade_rows, read_slot, rule_scores
 from hl_assets.assets.grade_slot import GradedSlot, SlotToGrade, grade_slot, rederived
-from hl_assets.assets.metric_rows import metric_table
 from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.checks.grades import (
@@ -32,15 +32,7 @@ from hl_assets.checks.grades import (
     rederivation_finding,
 )
 from hl_assets.checks.results import Coverage, Finding
-from hl_assets.equity.ragged import FloatArray
-from hl_assets.equity.returns import ReturnRules
-from hl_assets.grading.inputs import build_grade_inputs
-from hl_assets.grading.interface import Grade, GradeInput
-from hl_assets.grading.rules import grade_by_rules
-from hl_assets.grading.service import graded_by_model, score_matrix
 from hl_assets.metrics.catalog import SCORED_METRICS
-from hl_assets.metrics.eligibility import assess_eligibility
-from hl_assets.metrics.percentiles import percentile_matrix
 from hl_assets.plots import grades_png
 from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
@@ -55,6 +47,9 @@ class GradesConfig(ReconcileConfig):
 
     batch: bool = False
     """Ask the model in one batch for all slots of the day: half the price, but it may take up to a day. For backfills."""
+
+
+_SCORE_COLUMNS = [f"{name}_score" for name in SCORED_METRICS]
 
 
 @slot_asset(
@@ -173,71 +168,6 @@ class _Run:
             "mean_score": float(np.nanmean(scores)) if not np.isnan(scores).all() else None,
             "disagreement_with_rules": float(disagreement.mean()) if len(disagreement) else None,
         }
-
-
-def read_slot(store: Warehouse, slot: datetime, settings: Settings) -> tuple[pd.DataFrame, SlotToGrade]:
-    """The metric rows of a slot and what a grader is told about them, in one order."""
-    rows = store.read_table(WALLET_METRICS, as_of=slot)
-    table = metric_table(rows, ReturnRules(funding_floor=settings.funding_floor_usd))
-    eligibility = assess_eligibility(table)
-    inputs = build_grade_inputs(table, percentile_matrix(table.scored(), eligibility.eligible))
-    origin = str(rows["origin"].iloc[0]) if len(rows) else settings.origin
-    return rows, SlotToGrade(slot, origin, inputs, list(rows["wallet"]))
-
-
-def rule_scores(inputs: Sequence[GradeInput]) -> FloatArray:
-    """float64[n, 6] discrete scores of the rules, the yardstick of every other grader; NaN where there is none."""
-    return score_matrix([grade_by_rules(item) for item in inputs])
-
-
-def grade_rows(grades: Sequence[Grade], by_rule: FloatArray, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `ai_grades`.
-
-    Args:
-        grades: In the order of the metric rows they are of, like all that follows.
-        by_rule: float64[n, 6], the rules' scores.
-        metrics: Rows of `wallet_metrics`.
-    """
-    difference = np.abs(score_matrix(grades) - by_rule)
-    known = graded_by_model(grades) & ~np.isnan(difference).all(axis=1)
-    disagreement = np.full(len(grades), np.nan)
-    disagreement[known] = np.nanmean(difference[known], axis=1)
-    frame = pd.DataFrame(
-        [_record(grade) for grade in grades],
-        columns=[
-            name for name in AI_GRADES.column_names if name not in (*_FROM_METRICS, "rule_disagreement")
-        ],
-    ).assign(rule_disagreement=disagreement)
-    return AI_GRADES.conform(frame.assign(**{name: metrics[name].to_numpy() for name in _FROM_METRICS}))
-
-
-_FROM_METRICS = ("as_of", "wallet", "origin")
-_SCORE_COLUMNS = [f"{name}_score" for name in SCORED_METRICS]
-
-
-def _record(grade: Grade) -> dict[str, Any]:
-    scores = {
-        f"{name}_score": getattr(grade.scores, name) if grade.scores else None for name in SCORED_METRICS
-    }
-    return {
-        "status": grade.status,
-        "status_reasons": list(grade.status_reasons),
-        "grade_source": grade.grade_source,
-        "grader_version": grade.grader_version,
-        "fallback": grade.fallback,
-        "call_id": grade.call_id,
-        "trading_style": grade.trading_style,
-        "sustainability": grade.sustainability,
-        "confidence": grade.confidence,
-        "hidden_risks": list(grade.hidden_risks),
-        "unique_characteristics": list(grade.unique_characteristics),
-        "reasoning": dict(grade.reasoning),
-        "overall_assessment": grade.overall_assessment,
-        **scores,
-        "edge_rules": list(grade.edge_rules),
-        "ungrounded": list(grade.ungrounded),
-        "input_hash": grade.input_hash,
-    }
 
 
 def _coverage(frame: pd.DataFrame) -> Coverage:

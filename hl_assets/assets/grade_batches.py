@@ -14,7 +14,6 @@ import pandas as pd
 from hl_assets.assets.grade_calls import call_rows, read_past_calls, usd_spent_on
 from hl_assets.assets.grade_slot import SlotToGrade
 from hl_assets.claude.batch_records import BatchItem, BatchRequest, GradeBatch
-from hl_assets.claude.batches import BatchError, BatchLimits, BatchRun
 from hl_assets.claude.budget import Budget, BudgetLimit
 from hl_assets.claude.calls import GradeCall
 from hl_assets.claude.prices import price_of
@@ -68,6 +67,8 @@ def ask_in_batch(store: Warehouse, slots: Sequence[SlotToGrade], grader: GraderR
 async def _ask(
     store: Warehouse, slots: Sequence[SlotToGrade], grader: GraderResource, model: ModelAccess
 ) -> BatchOutcome:
+    from hl_assets.claude.batches import BatchError, BatchLimits, BatchRun  # noqa: PLC0415 - see resources.grader
+
     now = grader.now()
     budget = Budget(
         per_run_usd=model.budget_run_usd,

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from hl_assets.assets.grade_calls import PastCall, SlotLedger, StoredAnswer, read_past_calls, usd_spent_on
 from hl_assets.claude.budget import Budget
-from hl_assets.claude.grader import ClaudeGrader
 from hl_assets.claude.tally import GradeTally
 from hl_assets.grading.answer import InvalidAnswerError, parse_answer
 from hl_assets.grading.interface import Grade, GradeInput
@@ -94,6 +93,8 @@ async def _ask(
     spent_usd: float,
     asking: bool,
 ) -> GradedSlot:
+    from hl_assets.claude.grader import ClaudeGrader  # noqa: PLC0415 - see hl_assets.resources.grader
+
     now = grader.now()
     spent_today = usd_spent_on(store, now.replace(hour=0, minute=0, second=0, microsecond=0))
     past = _past_calls(store, slot, model)

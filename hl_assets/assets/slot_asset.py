@@ -4,6 +4,7 @@ Belongs here: what follows from an asset's table and layer: partitions, pool, re
 Does not belong here: what differs between assets.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,10 @@ from hl_assets.checks.results import CheckKind, check_specs
 from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.partitions import daily
 from hl_assets.schemas.contract import TableContract
+
+# Partitioned check specs and backfill policies are flagged preview and beta in Dagster 1.13; both are used on purpose.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*AssetCheckSpec.*")
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 _POOLS = {"raw": "hyperliquid_api", "derived": "clickhouse_write"}
 """Raw assets wait for the exchange, derived ones for the warehouse."""

@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from hl_assets.claude.asking import Question
 from hl_assets.claude.calls import GradeCall
+from hl_assets.claude.question import Question
 from hl_assets.grading.interface import GradeInput
 
 BatchStatus = Literal["intended", "submitted", "collected", "abandoned", "lost"]

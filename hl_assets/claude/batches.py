@@ -19,7 +19,7 @@ from typing import Any
 
 from anthropic import AnthropicError, APIStatusError, AsyncAnthropic
 
-from hl_assets.claude.asking import question_of, record_of, worst_case
+from hl_assets.claude.asking import record_of
 from hl_assets.claude.batch_records import BatchItem, BatchLedger, BatchRequest, BatchStore, GradeBatch
 from hl_assets.claude.breaker import remedy
 from hl_assets.claude.budget import Budget, BudgetLimit, Reservation
@@ -28,6 +28,7 @@ from hl_assets.claude.failures import CALL_ERRORS, HALTING, Failure, failure_of
 from hl_assets.claude.finishing import finished
 from hl_assets.claude.prices import Price, worst_case_usd
 from hl_assets.claude.profile import GraderProfile
+from hl_assets.claude.question import question_of, worst_case
 from hl_assets.claude.reading import Reading, read_message
 from hl_assets.grading.canonical import input_from_canonical
 

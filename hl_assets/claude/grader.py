@@ -11,13 +11,14 @@ from datetime import datetime
 
 from anthropic import AsyncAnthropic
 
-from hl_assets.claude.asking import Asked, ask, question_of, worst_case
+from hl_assets.claude.asking import Asked, ask
 from hl_assets.claude.breaker import Breaker, is_halting
 from hl_assets.claude.budget import Budget, Reservation
 from hl_assets.claude.calls import CallLedger, GradeCall
 from hl_assets.claude.finishing import finished
 from hl_assets.claude.prices import Price
 from hl_assets.claude.profile import GraderProfile
+from hl_assets.claude.question import question_of, worst_case
 from hl_assets.claude.reuse import by_rules, next_attempt, settled
 from hl_assets.claude.tally import GradeTally
 from hl_assets.grading.interface import Fallback, Grade, GradeInput

@@ -5,13 +5,13 @@ Belongs here: building it from `hl_assets.grading.answer.GradeAnswer`. The answe
 
 from typing import Any
 
-from anthropic import transform_schema
-
 from hl_assets.grading.answer import GradeAnswer
 
 
 def answer_schema() -> dict[str, Any]:
     """The schema sent with every request: enums enforced, all fields required, nothing extra allowed."""
+    from anthropic import transform_schema  # noqa: PLC0415 - the SDK takes a second to import
+
     return transform_schema(_untitled(GradeAnswer.model_json_schema()))
 
 

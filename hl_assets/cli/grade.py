@@ -10,7 +10,7 @@ from datetime import timedelta
 import pandas as pd
 from rich.console import Console
 
-from hl_assets.assets.ai_grades import grade_rows, read_slot, rule_scores
+from hl_assets.assets.grade_rows import grade_rows, read_slot, rule_scores
 from hl_assets.assets.grade_slot import GradedSlot, SlotToGrade, grade_slot
 from hl_assets.claude.prices import worst_case_usd
 from hl_assets.claude.profile import GraderProfile

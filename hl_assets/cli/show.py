@@ -84,7 +84,7 @@ def newest_slot(store: Warehouse, settings: Settings, as_of: str | None) -> date
 
 
 def _write_csv(frame: pd.DataFrame) -> None:
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(frame.columns)
     writer.writerows([_text(value) for value in row] for row in frame.itertuples(index=False, name=None))
 

@@ -2,23 +2,28 @@
 
 Belongs here: choosing the grader from settings. Does not belong here: grading (`hl_assets.grading`), asking
 (`hl_assets.claude`), storing (`hl_assets.assets`).
+
+Importing the SDK takes about a second, and every process of Dagster imports this module: what needs the SDK is imported
+when a model is asked.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
-from hl_assets.claude.client import make_client
-from hl_assets.claude.grader import AskLimits
-from hl_assets.claude.models import ModelStatus, check_model
 from hl_assets.claude.prices import Price, price_of
-from hl_assets.claude.profile import GraderProfile
-from hl_assets.claude.prompt import load_prompt
 from hl_assets.grading.rules import RULES_VERSION
 from hl_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+    from hl_assets.claude.grader import AskLimits
+    from hl_assets.claude.models import ModelStatus
+    from hl_assets.claude.profile import GraderProfile
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class ModelAccess:
         base_url: Where to ask; None: Anthropic.
     """
 
-    profile: GraderProfile
+    profile: "GraderProfile"
     price: Price
-    limits: AskLimits
+    limits: "AskLimits"
     budget_run_usd: float
     budget_day_usd: float
     regrade_after: timedelta
@@ -48,25 +53,29 @@ class ModelAccess:
     base_url: str | None
     _key: SecretStr = field(repr=False)
 
-    def client(self) -> AsyncAnthropic:
+    def client(self) -> "AsyncAnthropic":
         """A client of the Messages API; close it.
 
         Raises:
             ApiKeyError: The key cannot be one.
         """
+        from hl_assets.claude.client import make_client  # noqa: PLC0415
+
         return make_client(
             self._key.get_secret_value(), self.base_url, timeout=self.timeout_seconds, max_retries=2
         )
 
-    async def standing(self, client: AsyncAnthropic) -> ModelStatus:
+    async def standing(self, client: "AsyncAnthropic") -> "ModelStatus":
         """What the service says about the model; it is asked once per process."""
+        from hl_assets.claude.models import check_model  # noqa: PLC0415
+
         key = (self.base_url, self.profile.version)
         if key not in _STANDINGS:
             _STANDINGS[key] = await check_model(client, self.profile)
         return _STANDINGS[key]
 
 
-_STANDINGS: dict[tuple[str | None, str], ModelStatus] = {}
+_STANDINGS: dict[tuple[str | None, str], "ModelStatus"] = {}
 
 
 @dataclass(frozen=True)
@@ -115,8 +124,11 @@ class GraderResource:
         return RULES_VERSION if self.model is None else self.model.profile.version
 
 
-def configured_profile(settings: Settings) -> GraderProfile:
+def configured_profile(settings: Settings) -> "GraderProfile":
     """What a model would be asked, whether or not there is a key."""
+    from hl_assets.claude.profile import GraderProfile  # noqa: PLC0415
+    from hl_assets.claude.prompt import load_prompt  # noqa: PLC0415
+
     return GraderProfile(
         model=settings.grader_model,
         effort=settings.grader_effort,
@@ -137,6 +149,8 @@ def configured_price(settings: Settings) -> Price:
 
 
 def _model_access(settings: Settings, key: SecretStr) -> ModelAccess:
+    from hl_assets.claude.grader import AskLimits  # noqa: PLC0415
+
     return ModelAccess(
         profile=configured_profile(settings),
         price=configured_price(settings),

@@ -5,13 +5,14 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hl_assets.claude.asking import question_of, record_of
+from hl_assets.claude.asking import record_of
 from hl_assets.claude.budget import Budget
 from hl_assets.claude.client import make_client
 from hl_assets.claude.grader import AskLimits, ClaudeGrader
 from hl_assets.claude.prices import PRICES, Usage
 from hl_assets.claude.profile import GraderProfile
 from hl_assets.claude.prompt import load_prompt
+from hl_assets.claude.question import question_of
 from hl_assets.claude.reading import Reading
 from hl_assets_tests.grading.builders import grade_input
 from hl_assets_tests.messages_api import TEST_KEY
