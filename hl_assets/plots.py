@@ -82,6 +82,7 @@ def grades_png(styles: Mapping[str, int], scores: Mapping[str, Mapping[float, in
         scores: Metric -> score (20 to 100) -> wallets.
     """
     figure = _figure(8, 2.6)
+    figure.subplots_adjust(left=0.17, wspace=0.45, bottom=0.24)  # room for styles, metrics and the legend
     left, right = figure.subplots(1, 2)
     left.barh(list(styles)[::-1], list(styles.values())[::-1], color=_UP)
     left.set_title("styles", fontsize=9)
@@ -91,7 +92,7 @@ def grades_png(styles: Mapping[str, int], scores: Mapping[str, Mapping[float, in
         right.barh(list(scores), counts, left=bottom, color=color, label=f"{score:.0f}")
         bottom += counts
     right.set_title("scores", fontsize=9)
-    right.legend(fontsize=6, ncols=5, loc="upper center")
+    right.legend(fontsize=6, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     for axes in (left, right):
         axes.tick_params(labelsize=7)
     return _png(figure)
