@@ -86,10 +86,13 @@ class SlotLedger:
             if call.call_id not in self._waiting:
                 return  # it went with another's insert
             calls = list(self._waiting.values())
-            frame = call_rows(calls, self._slot, self._wallets, self._origin)
-            await asyncio.to_thread(append_entries, self._store, GRADE_CALLS, frame)
+            await asyncio.to_thread(self._append, calls)
             for stored in calls:
                 del self._waiting[stored.call_id]
+
+    def _append(self, calls: Sequence[GradeCall]) -> None:
+        frame = call_rows(calls, self._slot, self._wallets, self._origin)
+        append_entries(self._store, GRADE_CALLS, frame)
 
 
 def call_rows(
