@@ -1,7 +1,7 @@
 """The command line as a person uses it: real processes, one small sandbox, an embedded ClickHouse of its own.
 
-Mistakes and help are many and end before anything happens, so they call the command's entry point without a process:
-starting Python and importing pandas and Dagster would take ten times longer than what is tested.
+Mistakes, help and variants of a command that has run as a process call its entry point without one: starting Python and
+importing pandas and Dagster would take ten times longer than what is tested.
 """
 
 import contextlib
@@ -16,6 +16,9 @@ from unittest import mock
 import pytest
 
 from hl_assets import cli
+from hl_assets.cli import local_exchange
+from hl_assets.settings import Settings
+from hl_assets.slots import parse_instant
 from hl_assets.warehouse.embedded.process import status, stop
 from hl_assets_tests.conftest import bare_environment
 
@@ -95,22 +98,26 @@ def test_top_prints_the_same_ranking(shell: Shell, first_run: subprocess.Complet
     assert ranked_wallets(top.stdout) == ranked_wallets(first_run.stdout)[:3]
 
 
-def test_query_formats(shell: Shell, first_run: subprocess.CompletedProcess[str]) -> None:
+def test_query_formats(
+    shell: Shell, first_run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     sql = "SELECT as_of, wallet, calculated_rank, cagr_score, missing_metrics FROM wallet_scores ORDER BY wallet"
     rows = json.loads(shell.run("query", sql, "--format", "json").stdout)
     assert len(rows) == 12
     assert rows[0]["as_of"] == AS_OF
     assert isinstance(rows[0]["missing_metrics"], list)
-    csv_lines = shell.run("query", sql, "--format", "csv").stdout.splitlines()
+    assert shell.call("query", sql, "--format", "csv") == 0
+    csv_lines = capsys.readouterr().out.splitlines()
     assert csv_lines[0] == "as_of,wallet,calculated_rank,cagr_score,missing_metrics"
     assert len(csv_lines) == 13
-    assert "calculated_rank" in shell.run("query", sql).stdout
+    assert shell.call("query", sql) == 0
+    assert "calculated_rank" in capsys.readouterr().out
 
 
-def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.CompletedProcess[str]) -> None:
-    wallet = json.loads(
-        shell.run("query", "SELECT wallet FROM wallet_metrics LIMIT 1", "--format", "json").stdout
-    )[0]["wallet"]
+def test_wallet_explains_its_figures(
+    shell: Shell, first_run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet = next(word for word in ranked_wallets(first_run.stdout)[0] if word.startswith("0x"))
     shown = shell.run("wallet", wallet.upper().replace("0X", "0x"))
     assert shown.returncode == 0, shown.stderr
     assert wallet in shown.stdout
@@ -123,15 +130,15 @@ def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.Complet
     ):
         assert expected in shown.stdout
     assert "Return index" in shown.stdout, "the curve is drawn"
-    drawn = shell.run("wallet", wallet, "--png", "curve.png")
-    assert "drawn into curve.png" in drawn.stdout
+    assert shell.call("wallet", wallet, "--png", "curve.png") == 0
+    assert "drawn into curve.png" in capsys.readouterr().out
     picture = shell.folder / "curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     picture.unlink()
-    known = shell.run("wallet", wallet, "--as-known")
-    assert known.returncode == 0, known.stderr
-    assert "max_drawdown" in known.stdout
-    assert "Rank" not in known.stdout
+    assert shell.call("wallet", wallet, "--as-known") == 0
+    known = capsys.readouterr().out
+    assert "max_drawdown" in known
+    assert "Rank" not in known
 
 
 @pytest.mark.parametrize(
@@ -166,9 +173,16 @@ def test_mistakes_get_one_clear_message(
 
 
 def test_a_recording_in_the_environment_is_not_served_as_the_sandbox(shell: Shell) -> None:
-    done = shell.run("run", "--as-of", AS_OF, "--rows", "1", HL_ASSETS_RECORDING="missing.csv")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "simulated wallets" in done.stdout.splitlines()[0]
+    """The process that `run` starts, with what `run` passes on."""
+    environment = shell.environment | {"HL_ASSETS_RECORDING": "missing.csv"}
+    with mock.patch.dict(os.environ, environment, clear=True), contextlib.chdir(shell.folder):
+        settings = Settings.load()
+        assert settings.recording is not None
+        process = local_exchange.start_process(settings, parse_instant(AS_OF))
+        with local_exchange.running(process) as exchange:
+            assert exchange.now() == parse_instant(AS_OF)
+            assert process.stdout is not None
+            assert "200 simulated wallets" in process.stdout.readline()
 
 
 def test_a_bad_setting_is_named(shell: Shell) -> None:
