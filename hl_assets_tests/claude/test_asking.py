@@ -17,7 +17,7 @@ ITEM = grade_input(row_id="row-5")
 
 
 async def asked(api, *, attempt=1, retries=0, seconds=5.0, call_seconds=20.0, used=None, url=None):
-    client = make_client(TEST_KEY, url or api.url, timeout=timeout, max_retries=retries)
+    client = make_client(TEST_KEY, url or api.url, timeout=seconds, max_retries=retries)
     try:
         return await ask(
             client,
