@@ -32,11 +32,11 @@ def test_an_answer_of_this_very_slot_is_no_cached_one():
 
 
 def test_it_answers_the_current_input_of_the_same_bucket():
-    now = grade_input(roi=0.809, row_id="row-77", quality={"data_span_days": 401.0})
-    stored = at(1, text=answer_text(overall_assessment="A return of 80 %."))
+    asked, now = grade_input(roi=0.833), grade_input(roi=0.871, row_id="row-77")
+    stored = stored_call(asked, text=answer_text(overall_assessment="A return of 83.3 %."))
     grade = settle(stored, item=now)
     assert grade.row_id == "row-77"
-    assert grade.ungrounded == ()  # it was asked about 80.0 %
+    assert grade.ungrounded == ()  # looked up in what the model was given
 
 
 def test_the_newest_decides():
