@@ -10,7 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from hl_assets_tests.messages_api.errors import StandInError
@@ -67,28 +67,33 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the last user message holds: its numbers, and its texts by key."""
+    """What the last user message holds: its numbers, its ids by key, and the keys that are null."""
 
-    numbers: tuple[Leaf, ...]
-    texts: Mapping[str, str]
+    numbers: tuple[Leaf, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+    nulls: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, body: Body) -> "Content":
         """Read the last user message: JSON documents in it if there are any, else numbers in its text."""
         text = user_text(body)
         numbers: list[Leaf] = []
-        texts: dict[str, str] = {}
+        ids: dict[str, str] = {}
+        nulls: set[str] = set()
         documents = list(_documents(text))
         for document in documents:
             for path, value in _leaves(document, ()):
                 if isinstance(value, _Literal):
                     numbers.append(Leaf(path, str(value)))
-                elif isinstance(value, str) and path:
-                    texts.setdefault(path[-1], value)
+                elif value is None and path:
+                    nulls.add(path[-1])
+                elif isinstance(value, str) and path and path[-1].endswith("id"):
+                    ids.setdefault(path[-1], value)
         if not documents:
             numbers = [Leaf((), match) for match in _NUMBER.findall(text)]
         # Sorted, so the order of fields does not choose among them.
-        return cls(tuple(sorted(numbers, key=lambda leaf: (leaf.path, leaf.literal))), texts)
+        numbers.sort(key=lambda leaf: (leaf.path, leaf.literal))
+        return cls(tuple(numbers), ids, frozenset(nulls))
 
     def named(self, name: str) -> list[Leaf]:
         """Numbers at or under this key, the measured values before the percentiles."""
@@ -156,7 +161,7 @@ def answer_for(
         content: The row to answer about; without one all choices come from `rng`.
         write: Makes the free texts from their path; default: sentences quoting numbers of the row only.
     """
-    about = content or Content((), {})
+    about = content or Content()
     return _Walk(schema, rng, about, write or (lambda path: content_sentence(about, path, rng))).value(
         schema, ()
     )
@@ -201,9 +206,12 @@ class _Walk:
         return make[schema["type"]](schema, path)
 
     def _branch(self, branches: list[Schema], path: tuple[str, ...]) -> Schema:
-        """A number the row has is answered about: null is chosen only where the row is silent."""
-        if path and self._content.percentile(path[-1]) is not None:
+        """A number the row has is answered about, a null with null; where the row is silent, anything goes."""
+        name = path[-1] if path else ""
+        if self._content.percentile(name) is not None:
             branches = [branch for branch in branches if branch.get("type") != "null"] or branches
+        elif name in self._content.nulls:
+            branches = [branch for branch in branches if branch.get("type") == "null"] or branches
         return self._rng.choice(branches)
 
     def _enum(self, values: list[Any], path: tuple[str, ...]) -> Any:
@@ -230,8 +238,8 @@ class _Walk:
     def _string(self, schema: Schema, path: tuple[str, ...]) -> str:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
-        if path and path[-1] in self._content.texts:
-            return self._content.texts[path[-1]]
+        if path and path[-1] in self._content.ids:
+            return self._content.ids[path[-1]]
         return self._write(path)
 
     def _integer(self, _schema: Schema, path: tuple[str, ...]) -> int:

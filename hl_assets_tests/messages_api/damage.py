@@ -66,7 +66,7 @@ def _extra_field(answer: Any, _schema: Schema, _body: Body, _rng: random.Random)
 
 
 def _ungrounded(answer: Any, schema: Schema, body: Body, rng: random.Random) -> None:
-    echoed = set(Content.of(body).texts.values())
+    echoed = set(Content.of(body).ids.values())
     prose = [place for place in _strings(answer, schema) if place.value not in echoed]
     if not prose:
         raise StandInError("ungrounded needs a free text in the answer, and this one has none")
@@ -75,7 +75,7 @@ def _ungrounded(answer: Any, schema: Schema, body: Body, rng: random.Random) -> 
 
 
 def _wrong_row(answer: Any, schema: Schema, body: Body, rng: random.Random) -> None:
-    echoed = set(Content.of(body).texts.values())
+    echoed = set(Content.of(body).ids.values())
     for place in _strings(answer, schema):
         if place.value in echoed:
             place.holder[place.key] = f"other-{rng.randrange(10**6):06d}"

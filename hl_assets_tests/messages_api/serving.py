@@ -1,13 +1,15 @@
 """Running the stand-in: in a background thread for tests, in the foreground for the command line."""
 
+import asyncio
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
-from anthropic import AsyncAnthropic
 from starlette.types import ASGIApp
 
 from hl_assets_tests.messages_api.answers import Body, content_key
@@ -17,11 +19,17 @@ from hl_assets_tests.messages_api.faults import Fault
 from hl_assets_tests.messages_api.record import Answered, Asked
 from hl_assets_tests.messages_api.server import StandIn
 
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
 LOOPBACK = "127.0.0.1"
 TEST_KEY = "sk-ant-test-key-of-the-stand-in"
 _START_SECONDS = 30.0
 _BACKLOG = 2_048
 _KEEP_ALIVE_SECONDS = 120
+_TICK_SECONDS = 0.1
+# Reading the certificates for each client takes longer than most tests; loopback needs none.
+_NO_TLS = ssl.create_default_context()
 
 
 class MessagesApi:
@@ -62,7 +70,7 @@ class MessagesApi:
             raise StandInError(f"the stand-in failed at {len(failures)} requests") from failures[0]
 
     def _stop(self) -> None:
-        self._server.should_exit = self._server.force_exit = True
+        self._server.stop()
         self._thread.join(_START_SECONDS)
         self._listener.close()
 
@@ -103,10 +111,14 @@ class MessagesApi:
         """Forget requests, counts, cached prompts and batches; the switches stay."""
         self._stand_in.reset()
 
-    def client(self, **options: Any) -> AsyncAnthropic:
+    def client(self, **options: Any) -> "AsyncAnthropic":
         """The real client on this server; no retries and 10 s unless the options say otherwise."""
+        # Imported here, because a stand-in in a process of its own would wait a second for it.
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient  # noqa: PLC0415
+
+        http = DefaultAsyncHttpxClient(verify=_NO_TLS)
         settings = {"api_key": TEST_KEY, "base_url": self.url, "max_retries": 0, "timeout": 10.0, **options}
-        return AsyncAnthropic(**settings)
+        return AsyncAnthropic(**{"http_client": http, **settings})
 
 
 def run(config: MessagesApiConfig, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -130,7 +142,7 @@ def run(config: MessagesApiConfig, host: str, port: int, on_ready: Callable[[str
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it listens."""
+    """uvicorn that says when it listens and stops at once."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -138,7 +150,29 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         self._ready()
+
+    async def main_loop(self) -> None:
+        # As uvicorn's own, which would notice a stop only with its next tick.
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _TICK_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # As uvicorn's own with force_exit, without its pause: connections are cut, waiting requests end by that.
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+    def stop(self) -> None:
+        """From any thread: end now, whoever is still waiting for an answer."""
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._wake.set)
 
 
 def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
@@ -150,7 +184,6 @@ def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         ws="none",
-        timeout_graceful_shutdown=1,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         backlog=_BACKLOG,
     )

@@ -256,8 +256,8 @@ async def test_everything_asked_is_recorded(messages_api: StartMessagesApi) -> N
 
 
 async def test_concurrency_is_counted(messages_api: StartMessagesApi) -> None:
-    api = messages_api(latency_seconds=0.1)
-    gate = asyncio.Semaphore(7)
+    api = messages_api(latency_seconds=0.3)
+    gate = asyncio.Semaphore(5)
 
     async with api.client() as client:
 
@@ -265,9 +265,9 @@ async def test_concurrency_is_counted(messages_api: StartMessagesApi) -> None:
             async with gate:
                 await client.messages.create(**request(number))
 
-        await asyncio.gather(*(ask(number) for number in range(20)))
-    assert api.max_in_flight == 7
-    assert max(asked.in_flight for asked in api.messages) == 7
+        await asyncio.gather(*(ask(number) for number in range(10)))
+    assert api.max_in_flight == 5
+    assert max(asked.in_flight for asked in api.messages) == 5
 
 
 async def test_a_path_that_does_not_exist(messages_api: StartMessagesApi) -> None:
