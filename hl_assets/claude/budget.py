@@ -44,6 +44,7 @@ class Budget:
         self._spent = 0
         self._reserved = 0
         self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     @property
     def spent_usd(self) -> float:
@@ -65,15 +66,16 @@ class Budget:
         """Reserve for one call, or the limit that forbids it.
 
         Waits while calls in flight might still cost less than reserved and so make room; once even that would not help,
-        the limit is final for this amount.
+        the limit is final for this amount. Who asks first is served first, so nobody overtakes one who waits.
         """
         amount = _pico(worst_case_usd)
-        while True:
-            if (limit := self._forbidding(self._spent + amount)) is not None:
-                return limit
-            if self._forbidding(self._spent + self._reserved + amount) is None:
-                return self._take(amount)
-            await self._changed.wait()
+        async with self._turn:
+            while True:
+                if (limit := self._forbidding(self._spent + amount)) is not None:
+                    return limit
+                if self._forbidding(self._spent + self._reserved + amount) is None:
+                    return self._take(amount)
+                await self._changed.wait()
 
     def hold(self, worst_case_usd: float) -> "Reservation":
         """Reserve whatever the limits say: for money already committed, such as a batch of an earlier run."""

@@ -33,12 +33,12 @@ def profile(**changes) -> GraderProfile:
 
 
 def wallets(count: int):
-    """Inputs that differ within the model's sight and in their bucket."""
+    """Inputs that differ in what the model sees; the first forty are estimated at the same tokens."""
     return [
         grade_input(
             row_id=f"row-{number}",
-            max_drawdown=-0.10 - number / 10_000,
-            percentiles={"roi": (number % 10) / 10 + 0.05},
+            max_drawdown=round(-0.1011 - number / 10_000, 4),
+            percentiles={"roi": round((number % 10) / 10 + 0.05, 2)},
             quality={"data_points": 150 + number},
         )
         for number in range(count)
@@ -89,10 +89,11 @@ class MemoryLedger:
     """Keeps calls in memory; may be told to be slow or to fail."""
 
     def __init__(self, *, seconds=0.0, error=None):
-        self.calls = []
+        self.calls, self.begun = [], 0
         self._seconds, self._error = seconds, error
 
     async def record(self, call):
+        self.begun += 1
         if self._seconds:
             await asyncio.sleep(self._seconds)
         if self._error is not None:

@@ -39,6 +39,18 @@ async def test_a_waiting_call_is_refused_once_nothing_can_help():
     assert await second == "budget_run"
 
 
+async def test_nobody_overtakes_one_who_waits():
+    purse = budget(run=1)
+    first = await purse.reserve(0.9)
+    large, small = (asyncio.create_task(purse.reserve(amount)) for amount in (0.9, 0.05))
+    await asyncio.sleep(0.01)
+    assert not large.done()
+    assert not small.done()
+    first.settle(0.05)
+    assert isinstance(await large, Reservation)
+    assert isinstance(await small, Reservation)
+
+
 async def test_a_call_of_unknown_cost_counts_in_full():
     purse = budget(run=1)
     (await purse.reserve(0.6)).settle(None)

@@ -35,6 +35,11 @@ async def grade(api, items, *, retries=0, seconds=5.0, url=None, **settings):
     return grades, asking, ledger
 
 
+async def until(holds):  # polls: the stand-in lives in another thread
+    while not holds():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
 def past_of(calls):
     return {row: [call for call in calls if call.row_id == row] for row in {call.row_id for call in calls}}
 
@@ -283,17 +288,17 @@ class TestDeadline:
         assert api.messages == []
 
     async def test_calls_under_way_are_not_lost(self, messages_api):
-        api = messages_api(latency_seconds=0.4)
-        limits = AskLimits(concurrency=2, deadline_seconds=0.2)
+        api = messages_api(latency_seconds=1.2)
+        limits = AskLimits(concurrency=2, deadline_seconds=0.8)
         grades, asking, ledger = await grade(api, wallets(6), limits=limits)
         assert [answer.grade_source for answer in grades] == ["llm"] * 2 + ["rules"] * 4
         assert fallbacks(grades) == {None: 2, "deadline": 4}
         assert len(ledger.calls) == asking.tally.calls == 2
 
     async def test_waiting_for_money_past_it_is_no_call(self, messages_api):
-        api = messages_api(latency_seconds=0.4)
+        api = messages_api(latency_seconds=1.2)
         purse = budget(run=0.003)
-        limits = AskLimits(concurrency=2, deadline_seconds=0.2)
+        limits = AskLimits(concurrency=2, deadline_seconds=0.8)
         grades, _, _ = await grade(api, wallets(2), limits=limits, budget=purse)
         assert [answer.fallback for answer in grades] == [None, "deadline"]
         assert purse.reserved_usd == 0.0
@@ -306,7 +311,7 @@ class TestCancelling:
         client = make_client(TEST_KEY, api.url)
         asking = grader(client, ledger, budget=purse, limits=AskLimits(concurrency=3))
         running = asyncio.create_task(asking.grade(wallets(9)))
-        await asyncio.sleep(0.25)  # the first three are being recorded
+        await until(lambda: ledger.begun == 3)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -316,9 +321,10 @@ class TestCancelling:
 
     async def test_a_call_cancelled_under_way_counts_in_full(self, messages_api):
         purse = budget(run=1.0)
-        client = make_client(TEST_KEY, messages_api(latency_seconds=5).url)
+        api = messages_api(latency_seconds=5)
+        client = make_client(TEST_KEY, api.url)
         running = asyncio.create_task(grader(client, budget=purse).grade(wallets(1)))
-        await asyncio.sleep(0.3)
+        await until(lambda: api.messages)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
