@@ -32,7 +32,7 @@ _ANSWERS_SQL = (
     "SELECT call_id, raw_answer, canonical_input FROM grade_calls WHERE call_id IN {call_ids:Array(String)}"
 )
 _SPENT_SQL = """
-SELECT sum(estimated_usd) FROM grade_calls
+SELECT sum(estimated_usd) + countIf(isNull(estimated_usd)) * ifNull(max(estimated_usd), 0) FROM grade_calls
 WHERE requested_at >= {midnight:DateTime64(3, 'UTC')} AND requested_at < {midnight:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
 """
 
@@ -158,7 +158,10 @@ def stored_answers(store: Warehouse, call_ids: Sequence[str]) -> dict[str, Store
 
 
 def usd_spent_on(store: Warehouse, midnight: datetime) -> float:
-    """What the calls of a UTC day are estimated to have cost; its beginning names it."""
+    """What the calls of a UTC day are estimated to have cost; its beginning names it.
+
+    A call that may have been billed without telling counts as the dearest one of the day.
+    """
     return float(store.read_rows(_SPENT_SQL, {"midnight": midnight})[0][0] or 0.0)
 
 

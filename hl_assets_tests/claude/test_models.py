@@ -38,7 +38,7 @@ async def test_one_that_cannot_be_asked_so(messages_api):
 async def test_one_that_is_unknown(messages_api):
     found = await status(messages_api(), model="claude-of-tomorrow")
     assert found.known is False
-    assert "claude-of-tomorrow was not found (404): check the model's name" in found.note
+    assert "claude-of-tomorrow was not found (404): check GRADER_MODEL" in found.note
 
 
 async def test_a_refused_key(messages_api):

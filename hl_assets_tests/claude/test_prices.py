@@ -29,7 +29,7 @@ def test_an_override_comes_first():
 
 
 def test_a_model_without_a_price_says_how_to_set_one():
-    with pytest.raises(UnknownPriceError, match="'gpt': set its USD per million tokens"):
+    with pytest.raises(UnknownPriceError, match="'gpt': set GRADER_PRICE"):
         price_of("gpt")
 
 
