@@ -151,6 +151,35 @@ def query(
 
 
 @app.command(
+    "grade-eval",
+    epilog="Examples: `hl-assets grade-eval`, `hl-assets grade-eval --repeat 3`, "
+    "`hl-assets grade-eval --cases cases.jsonl --no-metamorphic --json`",
+)
+def grade_eval(
+    repeat: Annotated[
+        int, typer.Option(help="How often every case is asked; agreement needs at least 2.", min=1)
+    ] = 1,
+    cases: Annotated[
+        Path | None, typer.Option(help="File of cases, one JSON object per line [default: the golden set].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    metamorphic: Annotated[
+        bool, typer.Option(help="Also ask for changed inputs whose effect is known, about 14 per case.")
+    ] = True,
+) -> None:
+    """Evaluate the configured grader: golden cases, metamorphic relations, repeat agreement, distance from the rules.
+
+    Ends with status 1 when a golden case failed or a relation was violated.
+    """
+    from hl_assets.cli.console import make_console  # noqa: PLC0415
+    from hl_assets.cli.grade_eval import run_grade_eval  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_grade_eval(repeat, cases, make_console(), as_json=as_json, with_metamorphic=metamorphic)
+    )
+
+
+@app.command(
     epilog="Examples: `hl-assets sandbox`, `hl-assets sandbox --recording panel.csv.gz --clock 2026-05-31`"
 )
 def sandbox(
