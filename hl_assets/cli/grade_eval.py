@@ -6,8 +6,8 @@ Belongs here: choosing the grader, reading a file of cases, rendering the report
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -15,15 +15,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hl_assets.claude.budget import Budget
+from hl_assets.claude.calls import GradeCall
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.progress_bar import progress_bar
 from hl_assets.grading.evaluation.agreement import FieldAgreement
 from hl_assets.grading.evaluation.golden import GoldenCase, GoldenFileError, golden_cases, parse_cases
 from hl_assets.grading.evaluation.metamorphic import Comparison
 from hl_assets.grading.evaluation.report import CaseResult, EvaluationReport, RuleDistance, evaluate
-from hl_assets.grading.interface import Grader
-from hl_assets.resources.grader import make_grader
+from hl_assets.grading.rules import RuleGrader
+from hl_assets.progress import Progress, announce
+from hl_assets.resources.grader import GraderResource
+from hl_assets.settings import Settings
 
 _SHOWN = 20
+_PATIENCE_SECONDS = 3600.0
+"""An evaluation has no slot to be done in."""
 
 
 def run_grade_eval(
@@ -44,7 +51,11 @@ def run_grade_eval(
     Raises:
         CommandError: The file cannot be read or is no set of cases.
     """
-    report = asyncio.run(_evaluate(_cases(cases), repeat, with_metamorphic=with_metamorphic))
+    resource = GraderResource.from_settings(Settings.load())
+    if not as_json:
+        console.print(resource.why, highlight=False, soft_wrap=True)
+    with progress_bar(console):
+        report = asyncio.run(_evaluate(resource, _cases(cases), repeat, with_metamorphic=with_metamorphic))
     if as_json:
         sys.stdout.write(report.model_dump_json() + "\n")
     else:
@@ -53,15 +64,43 @@ def run_grade_eval(
     return 0 if report.passed else 1
 
 
-@asynccontextmanager
-async def opened_grader() -> AsyncIterator[Grader]:
-    """The grader that is evaluated, open for as long as it is needed."""
-    yield make_grader()
+class _Tally:
+    """Counts the calls of an evaluation; a `CallLedger`. They are about no wallet, so `grade_calls` is not their place."""
+
+    def __init__(self) -> None:
+        self.calls, self.usd = 0, 0.0
+
+    async def record(self, call: GradeCall) -> None:
+        """Count a call."""
+        self.calls += 1
+        self.usd += call.estimated_usd or 0.0
 
 
-async def _evaluate(cases: Sequence[GoldenCase], repeat: int, *, with_metamorphic: bool) -> EvaluationReport:
-    async with opened_grader() as grader:
-        return await evaluate(grader, cases, repeat, with_metamorphic=with_metamorphic)
+async def _evaluate(
+    resource: GraderResource, cases: Sequence[GoldenCase], repeat: int, *, with_metamorphic: bool
+) -> EvaluationReport:
+    if resource.model is None:
+        return await evaluate(RuleGrader(), cases, repeat, with_metamorphic=with_metamorphic)
+    from hl_assets.claude.grader import ClaudeGrader  # noqa: PLC0415 - see hl_assets.resources.grader
+
+    access, tally = resource.model, _Tally()
+    async with access.client() as client:
+        grader = ClaudeGrader(
+            client,
+            access.profile,
+            ledger=tally,
+            budget=Budget(
+                per_run_usd=access.budget_run_usd, per_day_usd=access.budget_day_usd, spent_today_usd=0.0
+            ),
+            price=access.price,
+            clock=resource.now,
+            limits=replace(access.limits, deadline_seconds=_PATIENCE_SECONDS),
+            on_progress=lambda done, total, failed: announce(Progress("answers", done, total, failed)),
+        )
+        report = await evaluate(grader, cases, repeat, with_metamorphic=with_metamorphic)
+    if grader.trouble is not None:
+        raise CommandError(grader.trouble)
+    return report.model_copy(update={"calls": tally.calls, "estimated_usd": tally.usd})
 
 
 def _cases(path: Path | None) -> Sequence[GoldenCase]:
