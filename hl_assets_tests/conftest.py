@@ -26,6 +26,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# A developer's key must never be used, nor money spent, by a test.
+for _name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "GRADER"))]:
+    del os.environ[_name]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
