@@ -19,6 +19,7 @@ from hl_assets.assets.grade_batches import BatchOutcome, ask_in_batch
 from hl_assets.assets.grade_calls import stored_answers
 from hl_assets.assets.grade_rows import grade_rows, read_slot, rule_scores
 from hl_assets.assets.grade_slot import GradedSlot, SlotToGrade, grade_slot, rederived
+from hl_assets.assets.progress_log import progress_logged
 from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.checks.grades import (
@@ -80,7 +81,8 @@ def ai_grades(
     derivation = Derivation(
         target=AI_GRADES, upstream=(WALLET_METRICS,), derive=run.derive, prepare=run.prepare
     )
-    yield from derive_day(context, config, warehouse, settings, derivation)
+    with progress_logged(context.log):
+        yield from derive_day(context, config, warehouse, settings, derivation)
 
 
 @dataclass

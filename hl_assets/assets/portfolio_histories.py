@@ -16,6 +16,7 @@ from dagster import DagsterLogManager
 
 from hl_assets.assets.describe import slot_metadata
 from hl_assets.assets.points import PointCounts, WalletPoints, new_points, read_points
+from hl_assets.assets.progress_log import progress_logged
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.assets.verdict import blocking_results, judge, refusal
 from hl_assets.assets.window import RunWindow, nothing_stored, run_window
@@ -189,23 +190,24 @@ def _fetch_missing(
             f"{len(missing)} wallets of {slot_text(wanted.slot)} stay missing: the slot is too old to fetch"
         )
         return []
-    tally = _ProgressTally(len(missing), log)
-    return exchange.portfolios(missing, on_result=tally.add, deadline_seconds=settings.fetch_deadline_seconds)
+    tally = _ProgressTally(len(missing))
+    with progress_logged(log):
+        return exchange.portfolios(
+            missing, on_result=tally.add, deadline_seconds=settings.fetch_deadline_seconds
+        )
 
 
 class _ProgressTally:
-    """Announces every outcome, and logs each tenth of the way."""
+    """Announces every outcome."""
 
-    def __init__(self, total: int, log: DagsterLogManager) -> None:
-        self._total, self._log, self._done, self._failed = total, log, 0, 0
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._failed = total, 0, 0
         announce(Progress("portfolios", 0, total))
 
     def add(self, outcome: PortfolioOutcome) -> None:
         self._done += 1
         self._failed += outcome.status == "failed"
         announce(Progress("portfolios", self._done, self._total, self._failed))
-        if self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
-            self._log.info(f"{self._done} of {self._total} portfolios, {self._failed} failed")
 
 
 def _frames(store: Warehouse, wanted: _Wanted, outcomes: Sequence[PortfolioOutcome], origin: str) -> _Frames:

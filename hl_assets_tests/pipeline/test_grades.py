@@ -163,6 +163,8 @@ def test_a_backfill_asks_in_one_batch_at_half_the_price(
     result = platform.materialize(GRADER, "2026-05-31", full_refresh=True, config={"batch": True})
     assert result.success
     assert api.messages == [], "nothing is asked one by one"
+    said = [entry.user_message for entry in platform.instance.all_logs(result.run_id)]
+    assert any(" batch, 0 failed" in message for message in said), "whoever waits sees how far it is"
     tables = platform.read()
     assert set(tables["grade_batches"]["status"]) == {"intended", "submitted", "collected"}
     assert set(tables["grade_calls"]["mode"]) == {"batch"}
