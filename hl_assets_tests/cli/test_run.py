@@ -99,6 +99,8 @@ def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.Complet
         "Grade by rules",
         "the exchange's own PnL",
         "sharpe",
+        "by the model unknown (no valid grade)",
+        "trend: unknown (too few scores)",
     ):
         assert expected in shown.stdout
     assert "Return index" in shown.stdout, "the curve is drawn"
