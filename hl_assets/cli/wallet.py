@@ -190,10 +190,9 @@ def _standing_lines(scores: Row) -> Iterator[Text]:
     why = scores["null_reasons"]
 
     def told(name: str, pattern: str) -> str:
-        value = scores[name]
-        if pd.isna(value):
-            return f"unknown ({why.get(name, 'unknown').replace('_', ' ')})"
-        return format(float(value), pattern)
+        if name in why:
+            return f"unknown ({why[name].replace('_', ' ')})"
+        return format(float(scores[name]), pattern)
 
     yield Text(
         f"without AI {told('quant_score', '.1f')}, by rules {told('rule_score', '.1f')}, by the model "
