@@ -21,6 +21,7 @@ from hl_assets.grading.service import graded_by_model, score_matrix
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.percentiles import percentile_matrix
+from hl_assets.resources.scoring import eligibility_rules
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.settings import Settings
@@ -31,7 +32,7 @@ def read_slot(store: Warehouse, slot: datetime, settings: Settings) -> tuple[pd.
     """The metric rows of a slot and what a grader is told about them, in one order."""
     rows = store.read_table(WALLET_METRICS, as_of=slot)
     table = metric_table(rows, ReturnRules(funding_floor=settings.funding_floor_usd))
-    eligibility = assess_eligibility(table)
+    eligibility = assess_eligibility(table, eligibility_rules(settings))
     inputs = build_grade_inputs(table, percentile_matrix(table.scored(), eligibility.eligible))
     origin = str(rows["origin"].iloc[0]) if len(rows) else settings.origin
     return rows, SlotToGrade(slot, origin, inputs, list(rows["wallet"]))

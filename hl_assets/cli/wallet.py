@@ -31,6 +31,7 @@ from hl_assets.metrics.nulls import NullReason
 from hl_assets.metrics.trust import compare_wallets
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets.plots import Line, text_chart, wallet_png
+from hl_assets.resources.scoring import eligibility_rules
 from hl_assets.schemas.contract import ColumnSpec
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
@@ -91,6 +92,8 @@ def show_wallet(
         scores, grade, metrics = None, None, _metrics_as_known(curves, slot, settings)
     if scores is not None:
         console.print(_score_table(scores))
+        for line in _standing_lines(scores):
+            console.print(line, soft_wrap=True)
     if metrics is not None:
         console.print(_metric_table(metrics))
     if grade is not None:
@@ -102,7 +105,7 @@ def show_wallet(
 def _metrics_as_known(curves: RaggedCurves, slot: datetime, settings: Settings) -> Row:
     """The wallet's metrics from what had been seen by the slot; alone, it is compared with nobody."""
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
-    comparison = compare_wallets(table, assess_eligibility(table))
+    comparison = compare_wallets(table, assess_eligibility(table, eligibility_rules(settings)))
     rows = metric_rows(table, comparison, slot=slot, scope="all", origin=settings.origin)
     return {str(name): value for name, value in rows.iloc[0].items()}
 
@@ -181,6 +184,30 @@ def _score_table(scores: Row) -> Table:
         score = scores[f"{name}_score"]
         table.add_row(name, percent(scores[f"{name}_percentile"]), "-" if pd.isna(score) else f"{score:.0f}")
     return table
+
+
+def _standing_lines(scores: Row) -> Iterator[Text]:
+    """The other scores, trust, trend and flags, with the reasons of what is unknown."""
+    why = scores["null_reasons"]
+
+    def told(name: str, pattern: str) -> str:
+        if name in why:
+            return f"unknown ({why[name].replace('_', ' ')})"
+        return format(float(scores[name]), pattern)
+
+    yield Text(
+        f"without AI {told('quant_score', '.1f')}, by rules {told('rule_score', '.1f')}, by the model "
+        f"{told('agent_score', '.1f')}, adjusted for trust {told('adjusted_score', '.1f')}"
+    )
+    yield Text(
+        f"trust {scores['trust_label']}: {told('trust', '.0f')} of 100, from {told('sample_days', '.0f')} days and "
+        f"{scores['n_daily_steps']} daily returns"
+    )
+    yield Text(
+        f"trend: {told('trend_slope', '+.1f')} points per 7 days; ranks climbed: {told('rank_change', '+.0f')}"
+    )
+    if scores["entity_flags"]:
+        yield Text(f"may be no trader: {', '.join(scores['entity_flags']).replace('_', ' ')}")
 
 
 def _metric_table(metrics: Row) -> Table:

@@ -9,11 +9,13 @@ from hl_assets.schemas.grades import AI_GRADES, GRADE_BATCHES, GRADE_CALLS
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
-from hl_assets.schemas.scores import WALLET_SCORES
+from hl_assets.schemas.scores import RESCORED_SCORES, SCORE_RUNS, WALLET_SCORES
+from hl_assets.schemas.vaults import VAULTS
 
 TABLES: tuple[TableContract, ...] = (
     LEADERBOARD_SNAPSHOTS,
     LEADERBOARD_ROWS,
+    VAULTS,
     PORTFOLIO_FETCHES,
     PORTFOLIO_POINTS,
     EQUITY_CURVES,
@@ -22,5 +24,7 @@ TABLES: tuple[TableContract, ...] = (
     GRADE_BATCHES,
     AI_GRADES,
     WALLET_SCORES,
+    SCORE_RUNS,
+    RESCORED_SCORES,
 )
 """Every contract, in the order data flows."""

@@ -95,7 +95,7 @@ def test_everything_starts_and_stops_together(dev: Dev) -> None:
     """Stopped as a service manager does it."""
     wait_for(f"{dev.ui}/server_info", 90)
     nodes = httpx.post(f"{dev.ui}/graphql", json={"query": _LINEAGE}, trust_env=False).json()
-    assert len(nodes["data"]["assetNodes"]) == 6
+    assert len(nodes["data"]["assetNodes"]) == 7
     assert answers(f"{dev.exchange}/sandbox/clock")
     assert status(dev.clickhouse) is not None
     text = dev.stop(signal.SIGTERM)

@@ -32,7 +32,7 @@ def test_a_tick_materialises_and_checks_every_asset(first_tick: FirstTick) -> No
     materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert materialised == {*RAW, *DERIVED}
     checks = checks_of(result)
-    assert len(checks) == 42
+    assert len(checks) == 47
     assert all(check.passed for check in checks.values()), [
         key for key, check in checks.items() if not check.passed
     ]
@@ -127,7 +127,7 @@ def test_a_withdrawn_source_withdraws_what_was_derived_from_it(ticked: Platform)
         Publisher(store).withdraw(PORTFOLIO_FETCHES, [SLOT], Provenance("test", "test", "simulated"))
     assert ticked.materialize(DERIVED, DAY).success
     slots = ticked.manifest_slots()
-    assert {tuple(slots[table]) for table in DERIVED} == {(SLOT + TEN_MINUTES,)}
+    assert {tuple(slots[table]) for table in (*DERIVED, "score_runs")} == {(SLOT + TEN_MINUTES,)}
 
 
 def test_a_missed_derivation_heals_on_the_next_tick(platform: Platform) -> None:
