@@ -49,7 +49,8 @@ def test_every_asset_is_described(name: str) -> None:
 def test_every_asset_has_its_checks(name: str) -> None:
     checks = {key.name for key in GRAPH.get_check_keys_for_assets({dg.AssetKey(name)})}
     wanted = {"contract", "unique_key", "non_empty", "row_count_drift", FRESHNESS_CHECK}
-    assert checks == wanted | (set() if name == "leaderboard" else {"coverage"})
+    own = {kind.name for kind in GRADE_CHECKS} if name == "ai_grades" else set()
+    assert checks == wanted | own | (set() if name == "leaderboard" else {"coverage"})
 
 
 @pytest.mark.parametrize("name", ASSETS_IN_ORDER)
