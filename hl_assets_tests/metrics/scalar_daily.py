@@ -6,6 +6,8 @@ Written from the definitions, day by day, without sharing any code with the pack
 import math
 from statistics import NormalDist
 
+import scipy.optimize
+
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 NORMAL = NormalDist()
@@ -26,11 +28,22 @@ def daily_steps(ts, index):
         before, earlier = sample[day - 1]
         if 12 * HOUR_MS <= instant - before <= 36 * HOUR_MS and earlier > 0 and not math.isnan(value):
             returns[day] = value / earlier - 1.0
-    n_days = max(sample) - min(sample)
+    n_days = max(sample) - (min(returns) - 1 if returns else min(sample))
     newest = max(sample)
     if newest - 1 in sample and sample[newest][0] - sample[newest - 1][0] < 12 * HOUR_MS:
         n_days -= 1  # a day that is not over is not missing
     return returns, n_days
+
+
+def paule_mandel(y, noise):
+    """tau^2 by scipy's root finder."""
+
+    def surplus(tau):
+        weights = [1 / (tau + each) for each in noise]
+        mean = math.fsum(w * each for w, each in zip(weights, y, strict=True)) / math.fsum(weights)
+        return math.fsum(w * (each - mean) ** 2 for w, each in zip(weights, y, strict=True)) - (len(y) - 1)
+
+    return 0.0 if surplus(0.0) <= 0 else scipy.optimize.brentq(surplus, 0.0, 1e6, xtol=1e-15, rtol=1e-14)
 
 
 def daily_metrics(ts, index):
@@ -103,8 +116,7 @@ def comparison(wallets):
         memory = max(rho, 0.0)
         days = max(n * (1 - memory) / (1 + memory), 2.0)
         noise.append(factor_of(value, skew, kurtosis) / (days - 1))
-    centre = math.fsum(y) / count
-    tau = max(0.0, math.fsum((each - centre) ** 2 for each in y) / (count - 1) - math.fsum(noise) / count)
+    tau = paule_mandel(y, noise)
     weights = [1 / (tau + each) for each in noise]
     mean = math.fsum(w * v for w, v in zip(weights, y, strict=True)) / math.fsum(weights)
     rows = []

@@ -133,16 +133,35 @@ class TestBestOfMany:
 
 class TestEmpiricalBayes:
     def test_by_hand(self):
-        """Var(y) = 4, mean noise 1: tau^2 = 3. Weights 1/(3 + 0.5), 1/(3 + 1), 1/(3 + 1.5) on -2, 0, 2."""
-        y, noise = np.array([-2.0, 0.0, 2.0]), np.array([0.5, 1.0, 1.5])
+        """Noise 1 for all: 8 / (tau^2 + 1) = n - 1 = 2 gives tau^2 = 3, and the mean is the plain one."""
+        y, noise = np.array([-2.0, 0.0, 2.0]), np.ones(3)
         prior = estimate_prior(y, noise)
         assert prior.variance == pytest.approx(3.0)
-        weights = 1 / np.array([3.5, 4.0, 4.5])
-        assert prior.mean == pytest.approx((-2 * weights[0] + 2 * weights[2]) / weights.sum())
+        assert prior.mean == pytest.approx(0.0)
         mean, deviation = posterior(y, noise, prior)
-        share = 3.0 / np.array([3.5, 4.0, 4.5])
-        assert mean == pytest.approx(prior.mean + share * (y - prior.mean))
-        assert deviation == pytest.approx(np.sqrt(share * noise))
+        assert mean == pytest.approx(0.75 * y)
+        assert deviation == pytest.approx(np.sqrt([0.75] * 3))
+
+    @given(
+        st.lists(st.tuples(st.floats(-3, 3), st.floats(1e-3, 3)), min_size=3, max_size=30),
+    )
+    def test_the_weighted_squares_sum_to_the_degrees_of_freedom(self, wallets):
+        y, noise = np.array(wallets).T
+        prior = estimate_prior(y, noise)
+        weights = 1 / (prior.variance + noise)
+        assert prior.mean == pytest.approx(np.average(y, weights=weights))
+        surplus = np.sum(weights * (y - prior.mean) ** 2) - (len(y) - 1)
+        assert surplus <= 1e-6 if prior.variance == 0 else abs(surplus) <= 1e-6 * len(y)
+
+    def test_noisy_short_records_do_not_hide_what_long_ones_show(self):
+        rng = np.random.default_rng(3)
+        noise = np.append(np.full(500, 0.001), np.full(500, 0.2))
+        found = []
+        for _ in range(20):
+            y = rng.normal(0.0, 0.05, 1_000) + rng.normal(0.0, np.sqrt(noise))
+            found.append(np.sqrt(estimate_prior(y, noise).variance))
+        assert np.mean(found) == pytest.approx(0.05, rel=0.05)
+        assert np.std(found) < 0.005
 
     def test_differences_that_are_noise_shrink_to_the_mean(self):
         prior = estimate_prior(np.array([0.1, 0.2, 0.3]), np.full(3, 5.0))
