@@ -23,8 +23,8 @@ from hl_assets.grading.evaluation.transformations import (
     other_row_id,
     same_bucket,
     short_history,
+    two_months,
     untested,
-    young_life,
 )
 from hl_assets.grading.interface import GradeInput, Grader
 from hl_assets.grading.interpretation import METRIC_LABELS
@@ -230,7 +230,7 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         name="null_without_score",
         sentence="A null metric is given no score.",
-        change=young_life,
+        change=two_months,
         broken=_scored_nulls,
     ),
     Relation(

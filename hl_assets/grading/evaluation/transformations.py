@@ -16,8 +16,8 @@ _DAYS_PER_YEAR = 365.25
 _TOP = 0.97
 _SHALLOW, _SHALLOW_AVERAGE = -0.02, -0.01
 _EXTREME_CAGR = 12.0
-_SHORT_DAYS, _SHORT_POINTS = 20.0, 60
-_YOUNG_LIFE_DAYS = 60.0
+_SHORT_DAYS, _UNANNUAL_DAYS = 20.0, 60.0
+_FEWEST_POINTS, _POINTS_PER_DAY = 20, 3
 _ANNUAL = ("cagr", "calmar_ratio")
 
 
@@ -69,9 +69,9 @@ def same_bucket(item: GradeInput) -> GradeInput:
 
 
 def untested(item: GradeInput) -> GradeInput | None:
-    """A curve that never fell 5 %, at the top of the board for it."""
+    """A curve that never fell 5 %, at the top of the board for it; a wiped-out wallet cannot be made one."""
     deepest = item.metrics.max_drawdown
-    if deepest is None or item.metrics.avg_drawdown is None:
+    if deepest is None or item.metrics.avg_drawdown is None or item.data_quality.n_wipeouts:
         return None
     shallow: dict[str, Any] = {}
     if deepest <= DRAWDOWN_CAP_ABOVE:
@@ -91,26 +91,13 @@ def extreme_growth(item: GradeInput) -> GradeInput | None:
 
 
 def short_history(item: GradeInput) -> GradeInput:
-    """Twenty days of data, too few to annualise."""
-    points = min(max(item.data_quality.data_points, 20), _SHORT_POINTS)
-    gap = item.data_quality.largest_gap_hours
-    quality = {
-        "data_points": points,
-        "data_span_days": _SHORT_DAYS,
-        "performance_span_days": _SHORT_DAYS,
-        "avg_interval_hours": _SHORT_DAYS * 24.0 / (points - 1),
-        "largest_gap_hours": None if gap is None else min(gap, _SHORT_DAYS * 12.0),
-    }
-    flags = MetricFlag.SHORT_HISTORY | MetricFlag.ANNUALISED_SHORT
-    return _flagged(_without_annual(_with_quality(item, quality)), flags)
+    """Twenty days of data at most: too few to be sure of anything."""
+    return _flagged(_within_days(item, _SHORT_DAYS), MetricFlag.SHORT_HISTORY)
 
 
-def young_life(item: GradeInput) -> GradeInput:
-    """CAGR and Calmar ratio null: the last refunding was sixty days ago."""
-    days = item.data_quality.performance_span_days
-    span = _YOUNG_LIFE_DAYS if days is None else min(days, _YOUNG_LIFE_DAYS)
-    young = _without_annual(_with_quality(item, {"performance_span_days": span}))
-    return _flagged(young, MetricFlag.ANNUALISED_SHORT)
+def two_months(item: GradeInput) -> GradeInput:
+    """Sixty days of data at most: CAGR and Calmar ratio are null."""
+    return _within_days(item, _UNANNUAL_DAYS)
 
 
 def more_flows(item: GradeInput) -> GradeInput | None:
@@ -137,14 +124,33 @@ def _with_figures(item: GradeInput, changes: dict[str, Any], top: tuple[str, ...
     )
 
 
+def _within_days(item: GradeInput, days: float) -> GradeInput:
+    """The history shortened to `days` where it is longer, with points that few and nothing annualised."""
+    quality = item.data_quality
+    points = min(max(quality.data_points, _FEWEST_POINTS), round(days * _POINTS_PER_DAY))
+    span = min(days if quality.data_span_days is None else quality.data_span_days, days)
+    life = min(span if quality.performance_span_days is None else quality.performance_span_days, span)
+    interval = span * 24.0 / (points - 1)
+    gap = quality.largest_gap_hours
+    changes = {
+        "data_points": points,
+        "data_span_days": span,
+        "performance_span_days": life,
+        "avg_interval_hours": interval,
+        "largest_gap_hours": None if gap is None else max(interval, min(gap, span * 12.0)),
+    }
+    return _flagged(_without_annual(_with_quality(item, changes)), MetricFlag.ANNUALISED_SHORT)
+
+
 def _without_annual(item: GradeInput) -> GradeInput:
-    reason = NullReason.SPAN_UNDER_90_DAYS.label
+    """CAGR and the Calmar ratio null, as for every span under 90 days."""
+    reasons = dict.fromkeys(_ANNUAL, NullReason.SPAN_UNDER_90_DAYS.label)
     gone = dict.fromkeys(_ANNUAL)
     return item.model_copy(
         update={
             "metrics": item.metrics.model_copy(update=gone),
             "percentiles": item.percentiles.model_copy(update=gone),
-            "null_reasons": dict(item.null_reasons) | dict.fromkeys(_ANNUAL, reason),
+            "null_reasons": {**item.null_reasons, **reasons},
         }
     )
 
