@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from hl_assets.grading.edge_rules import enforce_edge_rules, scores_of
-from hl_assets.grading.interface import DiscreteScores, Grade, GradeInput, MetricPercentiles, TRADING_STYLES
+from hl_assets.grading.interface import TRADING_STYLES, DiscreteScores, Grade, GradeInput, MetricPercentiles
 from hl_assets.grading.rules import grade_by_rules
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.discrete import DISCRETE_SCORES
@@ -60,7 +60,10 @@ def moody(seed: int = 1) -> Altered:
     mood = random.Random(seed)
 
     def roll(grade: Grade, item: GradeInput) -> dict[str, object]:
-        scores = [float("nan") if name in item.null_reasons else mood.choice(DISCRETE_SCORES) for name in SCORED_METRICS]
+        scores = [
+            float("nan") if name in item.null_reasons else mood.choice(DISCRETE_SCORES)
+            for name in SCORED_METRICS
+        ]
         levels = {name: mood.choice(["High", "Medium", "Low"]) for name in ("sustainability", "confidence")}
         return {"scores": scores_of(scores), "trading_style": mood.choice(TRADING_STYLES), **levels}
 

@@ -16,7 +16,12 @@ PINNED = [  # ratings, and sklearn.metrics.cohen_kappa_score of scikit-learn 1.9
         0.4943820224719101,
         0.8877805486284289,
     ),
-    ([0, 0, 1, 1, 2, 2, 2, 0, 1, 2], [2, 1, 1, 0, 2, 0, 2, 0, 2, 1], 0.09090909090909083, 0.13043478260869568),
+    (
+        [0, 0, 1, 1, 2, 2, 2, 0, 1, 2],
+        [2, 1, 1, 0, 2, 0, 2, 0, 2, 1],
+        0.09090909090909083,
+        0.13043478260869568,
+    ),
     ([0, 1, 2, 0, 1, 2], [2, 1, 0, 2, 1, 0], 0.0, -1.0),
     ([0, 4, 4, 4, 4, 4], [4, 4, 4, 4, 4, 4], 0.0, 0.0),
 ]
@@ -72,7 +77,7 @@ def test_nothing_rated_and_one_category_are_undefined():
 
 @pytest.mark.parametrize(("first", "second"), [([0], [0, 1]), ([5], [0]), ([0], [-1])])
 def test_what_is_no_rating_is_refused(first, second):
-    with pytest.raises(ValueError, match="ratings|categories"):
+    with pytest.raises(ValueError, match=r"ratings|categories"):
         cohen_kappa(first, second, 5, "quadratic")
 
 
@@ -119,7 +124,9 @@ def test_a_style_is_no_nearer_to_its_neighbour_and_a_level_is():
 
 
 def test_three_repeats_are_the_mean_of_their_pairs():
-    runs = [[judged(roi=score) for score in scores] for scores in ((20, 60, 100), (20, 40, 100), (40, 60, 80))]
+    runs = [
+        [judged(roi=score) for score in scores] for scores in ((20, 60, 100), (20, 40, 100), (40, 60, 80))
+    ]
     roi = field(repeat_agreement(runs), "roi")
     pairs = (([0, 2, 4], [0, 1, 4]), ([0, 2, 4], [1, 2, 3]), ([0, 1, 4], [1, 2, 3]))
     assert roi.kappa == pytest.approx(sum(cohen_kappa(a, b, 5, "quadratic") for a, b in pairs) / 3)
