@@ -18,6 +18,9 @@ ASSETS_IN_ORDER = (
 )
 """The flow of a slot, upstream first."""
 
+DAILY_ASSETS = ("vaults",)
+"""What a slot needs too, but is fetched once per UTC day."""
+
 FRESHNESS_CHECK = "freshness"
 MAX_RUNTIME_SECONDS = 900
 
@@ -30,7 +33,7 @@ def console_log(level: str) -> dict[str, Any]:
 tick_job = dg.define_asset_job(
     "tick",
     # Selecting assets selects their checks.
-    selection=dg.AssetSelection.assets(*ASSETS_IN_ORDER),
+    selection=dg.AssetSelection.assets(*ASSETS_IN_ORDER, *DAILY_ASSETS),
     # A process per step costs about 7 s each; a tick is a few small steps.
     executor_def=dg.in_process_executor,
     config=console_log("WARNING"),

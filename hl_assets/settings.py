@@ -14,6 +14,9 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hl_assets.scoring.config import parse_weights
+from hl_assets.scoring.entities import parse_entity_filter
+
 Source = Literal["sandbox", "recorded", "live"]
 SOURCE_ORIGINS: dict[Source, str] = {"sandbox": "simulated", "recorded": "recorded", "live": "live"}
 """The `origin` that rows taken from each source carry."""
@@ -131,6 +134,49 @@ class Settings(BaseSettings):
         10.0,
         "Account value (USD) below which a curve has not begun and a step has no base.",
         gt=0,
+    )
+
+    # Scoring
+    score_weights: str | None = setting(
+        "SCORE_WEIGHTS",
+        None,
+        "Weights of the six metrics in weighted scores, e.g. max_drawdown=2,roi=0.5; a metric that is not named weighs 1.",
+    )
+    eligible_min_points: int = setting(
+        "ELIGIBLE_MIN_POINTS", 10, "Points of a curve below which a wallet is not ranked.", ge=2
+    )
+    eligible_min_span_days: float = setting(
+        "ELIGIBLE_MIN_SPAN_DAYS", 7.0, "Days of a curve below which a wallet is not ranked.", ge=0
+    )
+    eligible_min_metrics: int = setting(
+        "ELIGIBLE_MIN_METRICS",
+        4,
+        "How many of the six scored metrics a wallet must have to be ranked.",
+        ge=1,
+        le=6,
+    )
+    trend_days: float = setting(
+        "TREND_DAYS", 7.0, "Days of stored scores that trend and rank change look back on.", ge=3, le=60
+    )
+    flow_dominated_share: float = setting(
+        "FLOW_DOMINATED_SHARE",
+        0.2,
+        "Share of steps whose deposit or withdrawal is at least half of the capital, from which a wallet is flagged "
+        "flow_dominated.",
+        gt=0,
+        le=1,
+    )
+    one_big_win_share: float = setting(
+        "ONE_BIG_WIN_SHARE",
+        0.5,
+        "Share of a wallet's total gain that its best day earned, from which it is flagged one_big_win.",
+        gt=0,
+    )
+    entity_filter: str = setting(
+        "ENTITY_FILTER",
+        "vault,system_address,zero_volume",
+        "Entity flags whose wallets are left out where traders are listed and nothing else is asked for: any of vault, "
+        "system_address, zero_volume, flow_dominated, one_big_win; `none` leaves nobody out.",
     )
 
     # Grading
@@ -325,6 +371,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them"
             )
+        for name, parse, text in (
+            ("SCORE_WEIGHTS", parse_weights, self.score_weights or ""),
+            ("ENTITY_FILTER", parse_entity_filter, self.entity_filter),
+        ):
+            try:
+                parse(text)
+            except ValueError as error:
+                raise ValueError(f"{name}={text}: {error}") from error
         _check_networks(self.api_trusted_proxies)
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")

@@ -20,6 +20,7 @@ from hl_assets.metrics.eligibility import assess_eligibility
 from hl_assets.metrics.trust import compare_wallets
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets.plots import distribution_png
+from hl_assets.resources.scoring import eligibility_rules
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
@@ -72,7 +73,7 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
     wallets = sorted(fetches.loc[fetches["status"] == "ok", "wallet"])
     curves = read_curves(store, wallets, SCOPE, slot)
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
-    comparison = compare_wallets(table, assess_eligibility(table))
+    comparison = compare_wallets(table, assess_eligibility(table, eligibility_rules(settings)))
     exchange_roi = store.read_frame(_EXCHANGE_ROI_SQL, {"slot": slot, "wallets": wallets})
     frame = metric_rows(
         table, comparison, slot=slot, scope=SCOPE, origin=settings.origin, exchange_roi=exchange_roi

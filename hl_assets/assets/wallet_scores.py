@@ -1,41 +1,32 @@
-"""Asset `wallet_scores`: percentiles, discrete scores, weighted score and rank of every wallet of a slot.
+"""Asset `wallet_scores`: scores, ranks, trust and trend of every wallet of a slot, and how the slot was scored.
 
-Belongs here: bringing metrics and grades of a slot together and storing the ranking. Does not belong here: how a score
-or rank is computed (`scoring`).
+Belongs here: deriving, describing and drawing a slot's ranking. Does not belong here: what is read for it and its rows
+(`assets.slot_scores`), how a score or rank is computed (`scoring`).
 """
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.metric_rows import metric_table
 from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
+from hl_assets.assets.slot_scores import ScoringRules, median, read_history, read_inputs, score_inputs
 from hl_assets.checks.freshness import freshness_policy
 from hl_assets.checks.results import Coverage
-from hl_assets.equity.ragged import BoolArray, FloatArray
 from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
-from hl_assets.metrics.catalog import SCORED_METRICS
-from hl_assets.metrics.discrete import capped_scores, discrete_scores
-from hl_assets.metrics.eligibility import assess_eligibility
-from hl_assets.metrics.percentiles import percentile_matrix
 from hl_assets.plots import Line, index_png
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
-from hl_assets.schemas.scores import WALLET_SCORES
-from hl_assets.scoring.rank import ScoreTable, choose_scores, score_wallets
+from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
+from hl_assets.schemas.scores import SCORE_RUNS, WALLET_SCORES
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_text
 from hl_assets.warehouse.connection import Warehouse
-
-_GRADE_SCORES = [f"{name}_score" for name in SCORED_METRICS]
 
 
 @slot_asset(
@@ -44,11 +35,13 @@ _GRADE_SCORES = [f"{name}_score" for name in SCORED_METRICS]
     grain="wallet_x_slot",
     group="scoring",
     owner="quant-research",
-    deps=["wallet_metrics", "ai_grades"],
+    deps=["wallet_metrics", "ai_grades", "portfolio_histories", "vaults"],
     freshness_policy=freshness_policy(Settings()),
     description=(
         "The ranking of a slot: percentiles of six metrics among eligible wallets, discrete scores (a model's where it gave "
-        "a valid grade, else the rules'), their weighted mean, and a dense rank. Ineligible wallets are rows that say why."
+        "a valid grade, else the rules'), their weighted mean and a dense rank; beside it the scores without AI, by rules, by "
+        "the model and shrunk by trust, the trend of the last days, and what the account may be other than a trader. "
+        "Ineligible wallets are rows that say why. `score_runs` says how the slot was scored."
     ),
 )
 def wallet_scores(
@@ -60,42 +53,46 @@ def wallet_scores(
     """Rank the wallets of the day's stale slots."""
     derivation = Derivation(
         target=WALLET_SCORES,
-        upstream=(WALLET_METRICS, AI_GRADES),
+        upstream=(WALLET_METRICS, AI_GRADES, PORTFOLIO_FETCHES),
+        others=(SCORE_RUNS,),
         derive=lambda store, slot: derive_scores(store, slot, settings),
+        reads_own_past=True,
     )
     yield from derive_day(context, config, warehouse, settings, derivation)
 
 
 def derive_scores(store: Warehouse, slot: datetime, settings: Settings) -> Derived:
-    """Scores and ranks of the wallets of a slot."""
-    rows = store.read_table(WALLET_METRICS, as_of=slot)
-    table = metric_table(rows, ReturnRules(funding_floor=settings.funding_floor_usd))
-    eligibility = assess_eligibility(table)
-    metrics = table.scored()
-    percentiles = percentile_matrix(metrics, eligibility.eligible)
-    rule_scores = capped_scores(discrete_scores(percentiles), metrics)
-    scores, from_grader = choose_scores(rule_scores, *_model_grades(store, slot, table.wallets))
-    ranked = score_wallets(table.wallets, scores, percentiles, eligibility)
-    frame = score_rows(ranked, from_grader, rows)
+    """Scores and ranks of the wallets of a slot, and how it was scored."""
+    rules = ScoringRules.from_settings(settings)
+    inputs = read_inputs(store, slot)
+    history = read_history(store, WALLET_SCORES, rules, slot)
+    scored = score_inputs(inputs, history, rules)
+    ranked = scored.frame[scored.frame["is_eligible"]]
     return Derived(
-        frame=frame,
+        frame=scored.frame,
+        others=[scored.run],
         coverage=Coverage(
-            done=int(eligibility.eligible.sum()),
-            wanted=len(rows),
+            done=len(ranked),
+            wanted=len(scored.frame),
             what="ranked / wallets with metrics",
             missing=[
-                (w, why) for w, why in zip(table.wallets, eligibility.reasons, strict=True) if why is not None
+                (wallet, why)
+                for wallet, why in scored.frame[["wallet", "ineligible_reason"]].itertuples(
+                    index=False, name=None
+                )
+                if why is not None
             ],
         ),
         metadata={
-            "ranked": int(eligibility.eligible.sum()),
-            "scored_by_grader": int(from_grader.sum()),
-            "median_weighted_score": float(np.nanmedian(ranked.weighted_score))
-            if eligibility.eligible.any()
-            else None,
-            "config_hash": ranked.config_hash,
+            "ranked": len(ranked),
+            "scored_by_grader": int((ranked["score_source"] == "grader").sum()),
+            "median_weighted_score": median(ranked["weighted_score"]),
+            "median_trust": median(ranked["trust"]),
+            "with_trend": int(scored.frame["trend_slope"].notna().sum()),
+            "flagged": int((scored.frame["entity_flags"].map(len) > 0).sum()),
+            "config_hash": rules.config.config_hash(),
         },
-        draw=lambda: {"ten_best": _best_curves(store, slot, frame, settings)},
+        draw=lambda: {"ten_best": _best_curves(store, slot, scored.frame, settings)},
     )
 
 
@@ -112,37 +109,3 @@ def _best_curves(store: Warehouse, slot: datetime, scores: pd.DataFrame, setting
         )
     ]
     return index_png(lines, f"Return index of the ten best as of {slot_text(slot)} (1.0 when first funded)")
-
-
-def _model_grades(store: Warehouse, slot: datetime, wallets: tuple[str, ...]) -> tuple[FloatArray, BoolArray]:
-    """Discrete scores that a model gave, in the order of the wallets, and whose grade is valid."""
-    columns = ["wallet", "status", "grade_source", *_GRADE_SCORES]
-    grades = (
-        store.read_table(AI_GRADES, as_of=slot, columns=columns).set_index("wallet").reindex(list(wallets))
-    )
-    valid = (grades["status"] == "graded") & grades["grade_source"].isin(["llm", "cache"])
-    return grades[_GRADE_SCORES].to_numpy(np.float64), valid.to_numpy(np.bool_)
-
-
-def score_rows(ranked: ScoreTable, from_grader: BoolArray, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `wallet_scores` for a ranking in the order of the metric rows it is of."""
-    columns: dict[str, Any] = {
-        "as_of": metrics["as_of"].to_numpy(),
-        "wallet": list(ranked.wallets),
-        "calculated_rank": pd.Series(ranked.rank).astype("Int64"),
-        "weighted_score": ranked.weighted_score,
-        "percentile_mean": ranked.percentile_mean,
-        "is_eligible": ranked.eligible,
-        "ineligible_reason": pd.Series(list(ranked.ineligible_reasons), dtype=object),
-        "n_metrics_scored": ranked.n_metrics_scored,
-        "missing_metrics": pd.Series([list(names) for names in ranked.missing_metrics], dtype=object),
-        "score_source": pd.Series(np.where(from_grader, "grader", "rules"), dtype=object).where(
-            ranked.eligible, None
-        ),
-        "config_hash": ranked.config_hash,
-        "origin": metrics["origin"].to_numpy(),
-    }
-    for position, name in enumerate(SCORED_METRICS):
-        columns[f"{name}_percentile"] = ranked.percentiles[:, position]
-        columns[f"{name}_score"] = ranked.scores[:, position]
-    return WALLET_SCORES.conform(pd.DataFrame(columns, index=range(len(ranked.wallets))))

@@ -78,18 +78,57 @@ def run(
     )
 
 
-@app.command(epilog="Examples: `hl-assets top`, `hl-assets top --rows 50 --as-of 2026-05-31T12:00:00Z`")
+@app.command(
+    epilog="Examples: `hl-assets top`, `hl-assets top --rows 50 --as-of 2026-05-31T12:00:00Z`, "
+    "`hl-assets top --hide vault,zero_volume`, `hl-assets top --config cautious`"
+)
 def top(
     rows: Annotated[int, typer.Option(help="Rows to print.", min=1)] = 20,
     as_of: Annotated[
         str | None, typer.Option(help="Newest slot at or before this instant [default: the newest].")
+    ] = None,
+    hide: Annotated[
+        str,
+        typer.Option(
+            help="Entity flags to leave out: vault, system_address, zero_volume, flow_dominated, one_big_win, "
+            "separated by commas; or `default` for those of ENTITY_FILTER."
+        ),
+    ] = "none",
+    config: Annotated[
+        str | None,
+        typer.Option(help="Hash or name of a configuration that `hl-assets rescore` stored."),
     ] = None,
     source: SourceOption = None,
 ) -> None:
     """Print the ranking that is stored, without fetching anything."""
     from hl_assets.cli.show import show_top  # noqa: PLC0415
 
-    show_top(_values(source=source), rows, as_of)
+    show_top(_values(source=source), rows, as_of, hide=hide, config=config)
+
+
+@app.command(
+    epilog="Examples: `hl-assets rescore --weights max_drawdown=2,avg_drawdown=2 --name cautious`, "
+    "`hl-assets rescore --weights roi=0 --from 2026-05-01 --to 2026-05-31`"
+)
+def rescore(
+    weights: Annotated[
+        str, typer.Option(help="Weights, e.g. max_drawdown=2,roi=0.5; a metric that is not named weighs 1.")
+    ],
+    start: Annotated[
+        str | None, typer.Option("--from", help="First slot to score [default: the first stored].")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last slot, or a date: that whole day [default: the newest].")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call the configuration [default: its hash].")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Score stored slots again under other weights, into rescored_scores; the published ranking stays as it is."""
+    from hl_assets.cli.rescore import run_rescore  # noqa: PLC0415
+
+    run_rescore(_values(source=source), weights, start, end, name)
 
 
 @app.command(epilog="Example: `hl-assets wallet 0x31ca8395cf837de08b24da3f660e77761dfb974b --png curve.png`")

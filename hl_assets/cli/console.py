@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-_WIDTH_OF_A_FILE = 200
+_WIDTH_OF_A_FILE = 260
 
 
 def make_console() -> Console:

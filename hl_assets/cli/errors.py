@@ -14,7 +14,19 @@ def known_errors() -> tuple[type[Exception], ...]:
     from hl_assets.exchange.addresses import InvalidAddressError  # noqa: PLC0415
     from hl_assets.exchange.errors import ExchangeError  # noqa: PLC0415
     from hl_assets.exchange.sandbox.errors import SandboxError  # noqa: PLC0415
+    from hl_assets.schemas.contract import ContractError  # noqa: PLC0415
+    from hl_assets.scoring.config import ScoringConfigError  # noqa: PLC0415
+    from hl_assets.scoring.entities import EntityFilterError  # noqa: PLC0415
     from hl_assets.slots import SlotError  # noqa: PLC0415
     from hl_assets.warehouse.errors import WarehouseError  # noqa: PLC0415
 
-    return (InvalidAddressError, ExchangeError, SandboxError, SlotError, WarehouseError)
+    return (
+        ContractError,
+        EntityFilterError,
+        ExchangeError,
+        InvalidAddressError,
+        SandboxError,
+        ScoringConfigError,
+        SlotError,
+        WarehouseError,
+    )

@@ -143,11 +143,8 @@ def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: flo
 
     if outcome.result.success:
         with Warehouse(outcome.warehouse) as store:
-            console.print(
-                ranking_table(
-                    read_ranking(store, outcome.slot, rows), outcome.slot, settings.source, console.width
-                )
-            )
+            ranking = read_ranking(store, outcome.slot, rows)
+        console.print(ranking_table(ranking, settings.source, console.width))
     console.print(_steps_table(outcome))
     for line in _troubles(outcome.result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

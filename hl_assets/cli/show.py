@@ -18,9 +18,10 @@ from rich.text import Text
 
 from hl_assets.cli.console import make_console
 from hl_assets.cli.errors import CommandError
-from hl_assets.cli.ranking import ranking_table, read_ranking
+from hl_assets.cli.ranking import find_configuration, ranking_table, read_ranking
 from hl_assets.resources.warehouse import warehouse_config
 from hl_assets.schemas.scores import WALLET_SCORES
+from hl_assets.scoring.entities import parse_entity_filter
 from hl_assets.settings import Settings
 from hl_assets.slots import parse_instant, slot_text
 from hl_assets.warehouse.connection import Warehouse
@@ -30,12 +31,35 @@ from hl_assets.warehouse.manifest import Manifest
 console = make_console()
 
 
-def show_top(values: dict[str, object], rows: int, as_of: str | None) -> None:
-    """Print the stored ranking of the newest slot at or before an instant."""
+def show_top(
+    values: dict[str, object], rows: int, as_of: str | None, *, hide: str = "none", config: str | None = None
+) -> None:
+    """Print the stored ranking of the newest slot at or before an instant.
+
+    Args:
+        values: Settings that were given, by field name.
+        rows: Wallets to print.
+        as_of: The instant; None: the newest slot.
+        hide: Entity flags whose wallets are left out, separated by commas; `default`: those of ENTITY_FILTER.
+        config: Hash or name of another configuration's scores.
+
+    Raises:
+        CommandError: Nothing is stored, or nothing of this configuration.
+        EntityFilterError: `hide` names something that is no flag.
+    """
     settings = Settings.load(**values)
+    hidden = parse_entity_filter(settings.entity_filter if hide == "default" else hide)
     with stored(settings) as store:
         slot = newest_slot(store, settings, as_of)
-        console.print(ranking_table(read_ranking(store, slot, rows), slot, settings.source, console.width))
+        chosen = None if config is None else find_configuration(store, config, slot)
+        ranking = read_ranking(
+            store,
+            slot if chosen is None else chosen.newest_slot,
+            rows,
+            config_hash=None if chosen is None else chosen.config_hash,
+            hidden=hidden,
+        )
+    console.print(ranking_table(ranking, settings.source, console.width))
 
 
 def show_query(values: dict[str, object], sql: str, output: str) -> None:

@@ -30,6 +30,7 @@ from hl_assets.metrics.nulls import NullReason
 from hl_assets.metrics.trust import compare_wallets
 from hl_assets.metrics.wallet_metrics import compute_wallet_metrics
 from hl_assets.plots import Line, text_chart, wallet_png
+from hl_assets.resources.scoring import eligibility_rules
 from hl_assets.schemas.contract import ColumnSpec
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
@@ -101,7 +102,7 @@ def show_wallet(
 def _metrics_as_known(curves: RaggedCurves, slot: datetime, settings: Settings) -> Row:
     """The wallet's metrics from what had been seen by the slot; alone, it is compared with nobody."""
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
-    comparison = compare_wallets(table, assess_eligibility(table))
+    comparison = compare_wallets(table, assess_eligibility(table, eligibility_rules(settings)))
     rows = metric_rows(table, comparison, slot=slot, scope="all", origin=settings.origin)
     return {str(name): value for name, value in rows.iloc[0].items()}
 

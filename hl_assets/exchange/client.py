@@ -1,4 +1,4 @@
-"""The client of Hyperliquid's public data API: leaderboard and portfolios.
+"""The client of Hyperliquid's public data API: leaderboard, list of vaults and portfolios.
 
 Belongs here: which requests there are and what is handed back for them. Does not belong here: carrying a request out
 (`fetching`), shapes (`payloads`), storing anything.
@@ -9,14 +9,21 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 from hl_assets.exchange.addresses import normalize_address
 from hl_assets.exchange.config import ExchangeConfig, info_weight
 from hl_assets.exchange.errors import ExchangeError
 from hl_assets.exchange.fetching import Call, Fetcher, Tally
-from hl_assets.exchange.payloads import parse_leaderboard, parse_portfolio
-from hl_assets.exchange.responses import LeaderboardResponse, PortfolioOutcome, PortfolioResponse
+from hl_assets.exchange.payloads import parse_leaderboard, parse_portfolio, parse_vaults
+from hl_assets.exchange.responses import (
+    LeaderboardResponse,
+    PortfolioOutcome,
+    PortfolioResponse,
+    VaultsResponse,
+)
+
+_T = TypeVar("_T")
 
 
 def utc_now() -> datetime:
@@ -56,23 +63,34 @@ class HyperliquidClient:
             ExchangeRejectedError: The request was refused for good, or the body is over `leaderboard_max_bytes`.
             PayloadShapeError: The payload's shape has changed.
         """
-        config = self.config
-        call = Call(
-            endpoint="leaderboard",
-            wallet=None,
-            method="GET",
-            url=config.leaderboard_url,
-            payload=None,
-            weight=0,
-            read_timeout_seconds=config.leaderboard_read_timeout_seconds,
-            max_bytes=config.leaderboard_max_bytes,
-            parse=parse_leaderboard,
-            parse_in_thread=True,
-        )
         tally = Tally(time.monotonic())
-        answer = await self._fetcher.fetch(call, tally, config.leaderboard_deadline_seconds)
+        call = self._bulk_call("leaderboard", self.config.leaderboard_url, parse_leaderboard)
+        answer = await self._fetcher.fetch(call, tally, self.config.leaderboard_deadline_seconds)
         return LeaderboardResponse(
             leaderboard=answer.parsed, elapsed_seconds=tally.elapsed_seconds, **answer.circumstances
+        )
+
+    async def vaults(self) -> VaultsResponse:
+        """Fetches and parses the list of vaults, which comes from the same file server. Raises as `leaderboard`."""
+        tally = Tally(time.monotonic())
+        call = self._bulk_call("vaults", self.config.vaults_url, parse_vaults)
+        answer = await self._fetcher.fetch(call, tally, self.config.vaults_deadline_seconds)
+        return VaultsResponse(
+            vaults=answer.parsed, elapsed_seconds=tally.elapsed_seconds, **answer.circumstances
+        )
+
+    def _bulk_call(self, endpoint: str, url: str, parse: Callable[[bytes], _T]) -> Call[_T]:
+        return Call(
+            endpoint=endpoint,
+            wallet=None,
+            method="GET",
+            url=url,
+            payload=None,
+            weight=0,
+            read_timeout_seconds=self.config.leaderboard_read_timeout_seconds,
+            max_bytes=self.config.leaderboard_max_bytes,
+            parse=parse,
+            parse_in_thread=True,
         )
 
     async def portfolio(self, wallet: str) -> PortfolioResponse:

@@ -58,16 +58,19 @@ class ExchangeConfig:
 
     Attributes:
         info_url: Host of the info endpoint; `/info` is appended.
-        stats_url: Folder of the bulk files; `/leaderboard` is appended.
+        stats_url: Folder of the bulk files; `/leaderboard` and `/vaults` are appended.
         weight_per_minute: Budget of this egress address. Give less than 1,200 when something else shares the address.
         concurrency: Info requests in flight at once.
         connect_timeout_seconds: Patience for a connection.
         info_read_timeout_seconds: Longest silence while an info answer is read.
-        leaderboard_read_timeout_seconds: Longest silence while the leaderboard is read; it takes minutes at bad times.
+        leaderboard_read_timeout_seconds: Longest silence while a bulk file (leaderboard, vaults) is read; it takes minutes at
+            bad times.
         info_deadline_seconds: Longest time one wallet's fetch may take with its waiting and retries; None is for ever.
         leaderboard_deadline_seconds: The same for the leaderboard; below the ten minutes of a tick.
+        vaults_deadline_seconds: The same for the list of vaults, which may be missing for a while.
         info_max_bytes: Largest info answer accepted, decompressed.
-        leaderboard_max_bytes: Largest leaderboard accepted, decompressed (about 40 MB in October 2026, growing by 6 % a month).
+        leaderboard_max_bytes: Largest bulk file accepted, decompressed (the leaderboard: about 40 MB in October 2026, growing
+            by 6 % a month; the vaults: 14 MB).
         max_attempts: Requests per fetch, the first included.
         backoff_base_seconds: Full jitter: before attempt n + 1 the client waits uniform(0, min(max, base * 2**(n-1))).
         backoff_max_seconds: Ceiling of that wait.
@@ -90,6 +93,7 @@ class ExchangeConfig:
     leaderboard_read_timeout_seconds: float = 300.0
     info_deadline_seconds: float | None = 300.0
     leaderboard_deadline_seconds: float | None = 480.0
+    vaults_deadline_seconds: float | None = 120.0
     info_max_bytes: int = 8 * 1024 * 1024
     leaderboard_max_bytes: int = 100 * 1024 * 1024
     max_attempts: int = 6
@@ -125,6 +129,7 @@ class ExchangeConfig:
             "leaderboard_read_timeout_seconds",
             "info_deadline_seconds",
             "leaderboard_deadline_seconds",
+            "vaults_deadline_seconds",
             "info_max_bytes",
             "leaderboard_max_bytes",
             "max_attempts",
@@ -144,6 +149,11 @@ class ExchangeConfig:
     def leaderboard_url(self) -> str:
         """Complete address of the leaderboard file."""
         return f"{self.stats_url.rstrip('/')}/leaderboard"
+
+    @property
+    def vaults_url(self) -> str:
+        """Complete address of the list of vaults."""
+        return f"{self.stats_url.rstrip('/')}/vaults"
 
     @classmethod
     def testnet(cls, **changes: Any) -> Self:

@@ -78,6 +78,32 @@ class Leaderboard:
 
 
 @dataclass(frozen=True, eq=False)
+class VaultList:
+    """The list of vaults, column by column, in the order sent.
+
+    Attributes:
+        wallets: Lower-case addresses of the vaults, distinct, n of them.
+        names: Names chosen by their leaders: untrusted text, treated as `Leaderboard.display_names`.
+        leaders: Lower-case addresses.
+        tvl: Money in each, USD, float64[n].
+        is_closed: Whether each is closed.
+        relationships: `normal`, `parent` (its figures contain those of its children) or `child`.
+        created_ms: Instants of creation, epoch milliseconds, int64[n].
+    """
+
+    wallets: list[str]
+    names: list[str]
+    leaders: list[str]
+    tvl: FloatArray
+    is_closed: list[bool]
+    relationships: list[str]
+    created_ms: IntArray
+
+    def __len__(self) -> int:
+        return len(self.wallets)
+
+
+@dataclass(frozen=True, eq=False)
 class PortfolioWindow:
     """One window of a portfolio exactly as sent; the two histories may differ in their instants.
 
@@ -148,6 +174,24 @@ class _Board(msgspec.Struct, gc=False, rename="camel"):
     leaderboard_rows: list[_Row]
 
 
+class _Relationship(msgspec.Struct, gc=False):
+    type: Literal["normal", "parent", "child"]
+
+
+class _VaultSummary(msgspec.Struct, gc=False, rename="camel"):
+    name: str
+    vault_address: _Address
+    leader: _Address
+    tvl: _Decimal
+    is_closed: bool
+    relationship: _Relationship
+    create_time_millis: _Millisecond
+
+
+class _Vault(msgspec.Struct, gc=False):
+    summary: _VaultSummary
+
+
 class _Window(msgspec.Struct, gc=False, rename="camel"):
     account_value_history: _History
     pnl_history: _History
@@ -155,6 +199,7 @@ class _Window(msgspec.Struct, gc=False, rename="camel"):
 
 
 _BOARD = msgspec.json.Decoder(_Board)
+_VAULTS = msgspec.json.Decoder(list[_Vault])
 _PORTFOLIO = msgspec.json.Decoder(list[tuple[PortfolioWindowName, _Window]] | None)
 
 
@@ -171,7 +216,7 @@ def parse_leaderboard(body: bytes) -> Leaderboard:
     source = _Source(body, endpoint="leaderboard", wallet=None)
     rows = _decode(source, _BOARD).leaderboard_rows
     wallets = [row.eth_address.lower() for row in rows]
-    _reject_repeated(source, wallets)
+    _reject_repeated(source, wallets, lambda i: f"$.leaderboardRows[{i}].ethAddress")
     windows = [_by_name(source, i, row) for i, row in enumerate(rows)]
 
     def column(name: LeaderboardWindow, field: str) -> FloatArray:
@@ -194,6 +239,28 @@ def parse_leaderboard(body: bytes) -> Leaderboard:
             )
             for name in LEADERBOARD_WINDOWS
         },
+    )
+
+
+def parse_vaults(body: bytes) -> VaultList:
+    """Parses the list of vaults; the sparklines beside each entry are not read.
+
+    Raises:
+        UndecodableBodyError: The body is no JSON document.
+        PayloadShapeError: The shape is not the recorded one; names path and value.
+    """
+    source = _Source(body, endpoint="vaults", wallet=None)
+    summaries = [vault.summary for vault in _decode(source, _VAULTS)]
+    wallets = [summary.vault_address.lower() for summary in summaries]
+    _reject_repeated(source, wallets, lambda i: f"$[{i}].summary.vaultAddress")
+    return VaultList(
+        wallets=wallets,
+        names=[_text(summary.name) for summary in summaries],
+        leaders=[summary.leader.lower() for summary in summaries],
+        tvl=_floats(source, [summary.tvl for summary in summaries], lambda i: f"$[{i}].summary.tvl"),
+        is_closed=[summary.is_closed for summary in summaries],
+        relationships=[summary.relationship.type for summary in summaries],
+        created_ms=_frozen(np.array([summary.create_time_millis for summary in summaries], dtype=np.int64)),
     )
 
 
@@ -249,14 +316,14 @@ def _by_name(source: "_Source", row_index: int, row: _Row) -> dict[LeaderboardWi
     return by_name
 
 
-def _reject_repeated(source: "_Source", wallets: Sequence[str]) -> None:
+def _reject_repeated(source: "_Source", wallets: Sequence[str], path_of: Callable[[int], str]) -> None:
     if len(set(wallets)) == len(wallets):
         return
     first: dict[str, int] = {}
     for i, wallet in enumerate(wallets):
         if wallet in first:
             source.fail(
-                f"$.leaderboardRows[{i}].ethAddress",
+                path_of(i),
                 repr(wallet),
                 f"an address not yet in row {first[wallet]} is expected",
             )
@@ -288,8 +355,13 @@ def _frozen(values: _Array) -> _Array:
 
 
 def _storable(name: str | None) -> str | None:
+    """The name, if there is one, as `_text`."""
+    return None if name is None else _text(name)
+
+
+def _text(name: str) -> str:
     """The name with lone surrogates replaced by U+FFFD, everything else as it is."""
-    if name is None or name.isascii():
+    if name.isascii():
         return name
     return name.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -371,7 +443,7 @@ def _fail_at(source: _Source, fault: str, document: Any) -> Never:
     value = _walk(document, path)
     if missing:
         source.fail(f"{path}.{missing['field']}", f"nothing in {_describe(value)}", "a value is expected")
-    if path.endswith(".displayName"):  # free text of users stays out of messages
+    if path.endswith((".displayName", ".name")):  # free text of users stays out of messages
         source.fail(path, f"a {type(value).__name__}", "a string or null is expected")
     if expectation.startswith("Invalid enum value"):
         expectation = "a documented window's name is expected"

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from hl_assets.exchange.errors import ExchangeError
-from hl_assets.exchange.payloads import Leaderboard, Portfolio
+from hl_assets.exchange.payloads import Leaderboard, Portfolio, VaultList
 
 FetchStatus = Literal["ok", "empty", "failed"]
 
@@ -50,6 +50,17 @@ class LeaderboardResponse(Response):
     """
 
     leaderboard: Leaderboard = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VaultsResponse(Response):
+    """The list of vaults as of `observed_at`; the payload carries no time of its own.
+
+    Attributes:
+        vaults: The parsed body.
+    """
+
+    vaults: VaultList = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

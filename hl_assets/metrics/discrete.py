@@ -14,6 +14,8 @@ QUINTILE_EDGES = (0.2, 0.4, 0.6, 0.8)
 """An edge belongs to the better quintile: a percentile of exactly 0.8 scores 100."""
 
 CAP = 60.0
+PERCENTILE_CAP = 0.6
+"""What a capped metric's percentile counts for at most where percentiles are averaged: the upper end of the cap's quintile."""
 DRAWDOWN_CAP_ABOVE = -0.05
 """A max_drawdown above this (shallower than 5 %) is untested in volatility: its drawdown scores are capped."""
 CAGR_CAP_ABOVE = 5.0
@@ -63,16 +65,34 @@ def capped_scores(scores: FloatArray, metrics: FloatArray) -> FloatArray:
     Raises:
         ValueError: the shapes differ or do not have six columns.
     """
-    if scores.shape != metrics.shape or scores.ndim != 2 or scores.shape[1] != len(SCORED_METRICS):
+    return _capped(scores, metrics, CAP)
+
+
+def capped_percentiles(percentiles: FloatArray, metrics: FloatArray) -> FloatArray:
+    """Percentiles in which a metric that is capped counts at most `PERCENTILE_CAP`; none where the metric itself is null.
+
+    Args:
+        percentiles: float64[n, 6] in the order of `SCORED_METRICS`; NaN is absent.
+        metrics: float64[n, 6].
+
+    Raises:
+        ValueError: the shapes differ or do not have six columns.
+    """
+    return _capped(percentiles, metrics, PERCENTILE_CAP)
+
+
+def _capped(values: FloatArray, metrics: FloatArray, cap: float) -> FloatArray:
+    """The values with both caps applied, NaN where the metric is null; a new array."""
+    if values.shape != metrics.shape or values.ndim != 2 or values.shape[1] != len(SCORED_METRICS):
         raise ValueError(
-            f"scores {scores.shape} and metrics {metrics.shape} must both be (n, {len(SCORED_METRICS)})"
+            f"scores {values.shape} and metrics {metrics.shape} must both be (n, {len(SCORED_METRICS)})"
         )
-    capped = np.where(np.isnan(metrics), np.nan, scores)
+    capped = np.where(np.isnan(metrics), np.nan, values)
     untested = metrics[:, SCORED_METRICS.index("max_drawdown")] > DRAWDOWN_CAP_ABOVE
     for name in DRAWDOWN_SCORES:
         column = SCORED_METRICS.index(name)
-        capped[untested, column] = np.minimum(capped[untested, column], CAP)
+        capped[untested, column] = np.minimum(capped[untested, column], cap)
     cagr = SCORED_METRICS.index("cagr")
     unsustainable = metrics[:, cagr] > CAGR_CAP_ABOVE
-    capped[unsustainable, cagr] = np.minimum(capped[unsustainable, cagr], CAP)
+    capped[unsustainable, cagr] = np.minimum(capped[unsustainable, cagr], cap)
     return capped

@@ -14,6 +14,16 @@ from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.nulls import NullReason
 from hl_assets.metrics.wallet_metrics import MetricTable
 
+GATES = (
+    NullReason.NO_POINTS.label,
+    NullReason.NEVER_FUNDED.label,
+    NullReason.UNKNOWN_RETURN.label,
+    "too_few_points",
+    "span_too_short",
+    "too_few_metrics",
+)
+"""The gates in order, each named by what a wallet that fails it is told."""
+
 
 @dataclass(frozen=True, slots=True)
 class EligibilityRules:
@@ -44,8 +54,7 @@ class Eligibility:
 
     Attributes:
         eligible: bool[n_wallets].
-        reasons: per wallet the name of the first gate it failed, None if eligible. The gates, in order: `no_points`,
-            `never_funded`, `unknown_return`, `too_few_points`, `span_too_short`, `too_few_metrics`.
+        reasons: per wallet the first of `GATES` it failed, None if eligible.
     """
 
     eligible: BoolArray
@@ -61,15 +70,16 @@ def assess_eligibility(table: MetricTable, rules: EligibilityRules | None = None
     )  # absent spans already failed a gate before
     n_metrics = (~np.isnan(table.scored())).sum(axis=1)
     account_reasons = table.reasons["account_value"]
-    gates = (
-        (account_reasons == NullReason.NO_POINTS, NullReason.NO_POINTS.label),
-        (account_reasons == NullReason.NEVER_FUNDED, NullReason.NEVER_FUNDED.label),
-        (table.reasons["roi"] == NullReason.UNKNOWN_RETURN, NullReason.UNKNOWN_RETURN.label),
-        (points < rules.min_points, "too_few_points"),
-        (span_days < rules.min_span_days, "span_too_short"),
-        (n_metrics < rules.min_metrics, "too_few_metrics"),
+    failed = np.stack(
+        [  # in the order of GATES
+            account_reasons == NullReason.NO_POINTS,
+            account_reasons == NullReason.NEVER_FUNDED,
+            table.reasons["roi"] == NullReason.UNKNOWN_RETURN,
+            points < rules.min_points,
+            span_days < rules.min_span_days,
+            n_metrics < rules.min_metrics,
+        ]
     )
-    failed = np.stack([gate for gate, _ in gates])
-    first = np.where(failed.any(axis=0), failed.argmax(axis=0), len(gates))
-    names = [*(name for _, name in gates), None]
-    return Eligibility(eligible=first == len(gates), reasons=[names[number] for number in first.tolist()])
+    first = np.where(failed.any(axis=0), failed.argmax(axis=0), len(GATES))
+    names = [*GATES, None]
+    return Eligibility(eligible=first == len(GATES), reasons=[names[number] for number in first.tolist()])

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from hl_assets.exchange.client import HyperliquidClient
 from hl_assets.exchange.config import ExchangeConfig
-from hl_assets.exchange.responses import LeaderboardResponse, PortfolioOutcome
+from hl_assets.exchange.responses import LeaderboardResponse, PortfolioOutcome, VaultsResponse
 from hl_assets.settings import Settings
 
 
@@ -56,6 +56,19 @@ class Exchange:
         async def fetch() -> LeaderboardResponse:
             async with HyperliquidClient(self.config, clock=self.now) as client:
                 return await client.leaderboard()
+
+        return asyncio.run(fetch())
+
+    def vaults(self) -> VaultsResponse:
+        """Fetch the list of vaults.
+
+        Raises:
+            ExchangeError: What failed, and what to do.
+        """
+
+        async def fetch() -> VaultsResponse:
+            async with HyperliquidClient(self.config, clock=self.now) as client:
+                return await client.vaults()
 
         return asyncio.run(fetch())
 

@@ -1,6 +1,6 @@
 """The scoring configuration: everything about ranking that is a choice, with the hash that travels with each row.
 
-Belongs here: weights and the treatment of missing metrics. Formulas belong in `hl_assets.scoring.rank`.
+Belongs here: weights, their text form, and the treatment of missing metrics. Formulas belong in `hl_assets.scoring.rank`.
 """
 
 import hashlib
@@ -17,12 +17,13 @@ from hl_assets.metrics.discrete import (
     DISCRETE_SCORES,
     DRAWDOWN_CAP_ABOVE,
     DRAWDOWN_SCORES,
+    PERCENTILE_CAP,
     QUINTILE_EDGES,
 )
 from hl_assets.metrics.eligibility import EligibilityRules
 
-SCORING_VERSION = "1"
-"""Version of the ranking's formulas; part of the hash."""
+SCORING_VERSION = "2"
+"""Version of the formulas of scores and ranks; part of the hash."""
 
 
 class ScoringConfigError(ValueError):
@@ -75,8 +76,13 @@ class ScoringConfig:
         total = sum(self.weights.values())
         return {name: weight / total for name, weight in self.weights.items()}
 
-    def config_hash(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of everything that can change a rank; equal proportions hash equally."""
+    @property
+    def version(self) -> str:
+        """Version of the formulas."""
+        return SCORING_VERSION
+
+    def canonical_json(self) -> str:
+        """Everything that can change a score or a rank, as one text; equal proportions of weights give equal texts."""
         content = {
             "version": SCORING_VERSION,
             "weights": {name: round(share, 12) for name, share in self.shares().items()},
@@ -84,7 +90,36 @@ class ScoringConfig:
             "eligibility": asdict(self.eligibility),
             "quintile_edges": QUINTILE_EDGES,
             "discrete_scores": DISCRETE_SCORES,
-            "caps": [CAP, DRAWDOWN_CAP_ABOVE, CAGR_CAP_ABOVE, DRAWDOWN_SCORES],
+            "caps": [CAP, PERCENTILE_CAP, DRAWDOWN_CAP_ABOVE, CAGR_CAP_ABOVE, DRAWDOWN_SCORES],
         }
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    def config_hash(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of `canonical_json`."""
+        return hashlib.sha256(self.canonical_json().encode("ascii")).hexdigest()[:16]
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Weights from a text such as `max_drawdown=2,roi=1`; metrics that it does not name weigh 1.
+
+    Raises:
+        ScoringConfigError: an entry is not NAME=NUMBER, names no scored metric or one twice, or the weights cannot be used.
+    """
+    weights = dict(_equal_weights())
+    named: set[str] = set()
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, number = (part.strip() for part in entry.partition("="))
+        if not equals:
+            raise ScoringConfigError(f"weight {entry!r} is not NAME=NUMBER, e.g. max_drawdown=2")
+        if name not in weights:
+            raise ScoringConfigError(
+                f"weight {entry!r}: no scored metric is called {name!r}; there are {', '.join(SCORED_METRICS)}"
+            )
+        if name in named:
+            raise ScoringConfigError(f"weight {entry!r}: {name} is given twice")
+        named.add(name)
+        try:
+            weights[name] = float(number)
+        except ValueError as error:
+            raise ScoringConfigError(f"weight {entry!r}: {number!r} is not a number") from error
+    return dict(ScoringConfig(weights).weights)

@@ -100,15 +100,17 @@ def entity_flags(
 
 
 def parse_entity_filter(text: str) -> tuple[EntityFlag, ...]:
-    """The flags that a comma-separated text names, in publishing order; an empty text names none.
+    """The flags that a comma-separated text names, in publishing order; `none`, alone, or an empty text names none.
 
     Raises:
         EntityFilterError: a name is no flag.
     """
+    if text.strip() == "none":
+        return ()
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in set(EntityFlag)]
     if unknown:
         raise EntityFilterError(
-            f"no entity flag is called {', '.join(map(repr, unknown))}; there are {', '.join(EntityFlag)}"
+            f"no entity flag is called {', '.join(map(repr, unknown))}; there are {', '.join(EntityFlag)}, or none"
         )
     return tuple(flag for flag in EntityFlag if flag in names)

@@ -1,6 +1,7 @@
 """From six discrete scores per wallet to one weighted score and a rank.
 
-Belongs here: choosing whose scores count, the weighted score, ties and ranks.
+Belongs here: choosing whose scores count, the weighted score, ties and ranks. The other scores of a wallet belong in
+`hl_assets.scoring.scores`.
 
 A null metric. The six metrics of many wallets are not all known: under 90 days there is no CAGR, without a drawdown no
 Calmar ratio. Leaving the metric out and renormalising the weights would judge such a wallet by other weights than
@@ -39,7 +40,7 @@ class ScoreTable:
         missing_metrics: per wallet the names of those without.
         eligible: bool[n].
         ineligible_reasons: per wallet the first gate it failed, None if eligible.
-        config_hash: of the configuration used.
+        config: the configuration used.
     """
 
     wallets: tuple[str, ...]
@@ -52,7 +53,12 @@ class ScoreTable:
     missing_metrics: Sequence[tuple[str, ...]]
     eligible: BoolArray
     ineligible_reasons: Sequence[str | None]
-    config_hash: str
+    config: ScoringConfig
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of the configuration used."""
+        return self.config.config_hash()
 
 
 def choose_scores(
@@ -107,10 +113,9 @@ def score_wallets(
     """
     config = config or ScoringConfig()
     _check(wallets, scores, percentiles, eligibility)
-    weights = np.array([config.weights[name] for name in SCORED_METRICS])
     missing = np.isnan(scores)
-    weighted_score = _weighted_mean(np.where(missing, config.missing_metric_score, scores), weights)
-    percentile_mean = _weighted_mean(np.nan_to_num(percentiles, nan=0.0), weights)
+    weighted_score = weighted_mean(scores, config, null_counts=config.missing_metric_score)
+    percentile_mean = weighted_mean(percentiles, config, null_counts=0.0)
     out = ~eligibility.eligible
     weighted_score[out] = np.nan
     percentile_mean[out] = np.nan
@@ -120,12 +125,12 @@ def score_wallets(
         percentiles=percentiles,
         weighted_score=weighted_score,
         percentile_mean=percentile_mean,
-        rank=_ranks(wallets, weighted_score, percentile_mean, eligibility.eligible),
+        rank=dense_ranks(wallets, weighted_score, percentile_mean),
         n_metrics_scored=(~missing).sum(axis=1).astype(np.int64),
         missing_metrics=_names(missing),
         eligible=eligibility.eligible,
         ineligible_reasons=eligibility.reasons,
-        config_hash=config.config_hash(),
+        config=config,
     )
 
 
@@ -144,16 +149,36 @@ def _check(
         raise ValueError("discrete scores must lie between 20 and 100")
 
 
-def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
-    mean: FloatArray = np.round((values * weights).sum(axis=1) / weights.sum(), _ROUNDING_DECIMALS)
+def weighted_mean(values: FloatArray, config: ScoringConfig, *, null_counts: float) -> FloatArray:
+    """Mean of six figures per wallet by the configuration's weights.
+
+    Args:
+        values: float64[n, 6] in the order of `SCORED_METRICS`; NaN is null.
+        config: the weights.
+        null_counts: what a null one counts for.
+
+    Returns:
+        float64[n], rounded to 9 decimals.
+    """
+    weights = np.array([config.weights[name] for name in SCORED_METRICS])
+    filled = np.where(np.isnan(values), null_counts, values)
+    mean: FloatArray = np.round((filled * weights).sum(axis=1) / weights.sum(), _ROUNDING_DECIMALS)
     return mean
 
 
-def _ranks(
-    wallets: Sequence[str], score: FloatArray, tie_break: FloatArray, eligible: BoolArray
-) -> FloatArray:
+def dense_ranks(wallets: Sequence[str], score: FloatArray, tie_break: FloatArray) -> FloatArray:
+    """Ranks by score, 1 is best; equal scores by `tie_break`, then by address.
+
+    Args:
+        wallets: addresses, unique.
+        score: float64[n]; NaN is not ranked.
+        tie_break: float64[n], higher is better; present where the score is.
+
+    Returns:
+        float64[n] of whole numbers without gaps or repetitions, NaN where the score is NaN.
+    """
     ranks = np.full(len(wallets), np.nan)
-    ranked = np.flatnonzero(eligible)
+    ranked = np.flatnonzero(~np.isnan(score))
     names = np.array(list(wallets), dtype=np.str_)[ranked]
     order = np.lexsort((names, -tie_break[ranked], -score[ranked]))
     ranks[ranked[order]] = np.arange(1, len(ranked) + 1)

@@ -145,11 +145,10 @@ def score_trend(
 
 def directions(slope: FloatArray) -> npt.NDArray[np.object_]:
     """`up` above 2 points per 7 days, `down` below -2, `stable` in between, None where the slope is NaN."""
-    words: npt.NDArray[np.object_] = np.select(
-        [np.isnan(slope), slope > STABLE_WITHIN, slope < -STABLE_WITHIN],
-        [None, Direction.UP.value, Direction.DOWN.value],  # type: ignore[list-item]
-        default=Direction.STABLE.value,  # type: ignore[arg-type]
-    )
+    words: npt.NDArray[np.object_] = np.full(len(slope), Direction.STABLE.value, dtype=object)
+    words[slope > STABLE_WITHIN] = Direction.UP.value
+    words[slope < -STABLE_WITHIN] = Direction.DOWN.value
+    words[np.isnan(slope)] = None
     return words
 
 
