@@ -297,7 +297,10 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^/,\s*]+(\s*,\s*https?://[^/,\s*]+)*)?$",
     )
     api_rate_per_minute: int = setting(
-        "API_RATE_PER_MINUTE", 600, "Requests a client may make per minute in the long run; 0: no limit.", ge=0
+        "API_RATE_PER_MINUTE",
+        600,
+        "Requests a client may make per minute in the long run; 0: no limit.",
+        ge=0,
     )
     api_rate_burst: int = setting(
         "API_RATE_BURST", 120, "Requests a client that was quiet may make at once.", ge=1

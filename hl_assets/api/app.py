@@ -44,7 +44,10 @@ _TAGS = [
 _EVERYWHERE = (422, 429, 500, 503)
 _HEADERS = {
     "ETag": {"description": "Names the content; send it back in If-None-Match", "schema": {"type": "string"}},
-    "X-Request-ID": {"description": "The request's id, also in the server's log", "schema": {"type": "string"}},
+    "X-Request-ID": {
+        "description": "The request's id, also in the server's log",
+        "schema": {"type": "string"},
+    },
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from pydantic.config import JsonDict
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, create_model
 
 from hl_assets.schemas.contract import ColumnSpec, TableContract
@@ -99,7 +100,7 @@ def contract_field(contract: TableContract, spec: ColumnSpec, *, nullable: bool 
     if bare in _INTEGERS or bare == "Float64":
         kind = Annotated[kind, Field(**limits)] if limits else kind
     may_be_null = spec.nullable if nullable is None else nullable
-    unit = {"x-unit": spec.unit} if spec.unit else {}
+    unit: JsonDict = {"x-unit": spec.unit} if spec.unit else {}
     description = f"{spec.description} [{spec.unit}]" if spec.unit else spec.description
     info = Field(
         description=description,

@@ -24,7 +24,9 @@ def thinned(points: Sequence[Point], step: str) -> list[Point]:
         points: Rows of one curve, oldest first.
         step: hour, day or week.
     """
-    return [_merged(list(bucket)) for _, bucket in groupby(points, key=lambda point: _bucket(point["ts"], step))]
+    return [
+        _merged(list(bucket)) for _, bucket in groupby(points, key=lambda point: _bucket(point["ts"], step))
+    ]
 
 
 def _bucket(instant: datetime, step: str) -> datetime:

@@ -3,8 +3,7 @@
 Belongs here: the documents. Does not belong here: filling them (`routes`), what a column means (`hl_assets.schemas`).
 """
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +19,9 @@ from hl_assets.schemas.scores import SCORE_RUNS, WALLET_SCORES
 _KEYS = ("as_of", "wallet")
 _ADDRESS = "0x31ca8395cf837de08b24da3f660e77761dfb974b"
 
-SCORE_COLUMNS = tuple(name for name in WALLET_SCORES.column_names if name not in {*_KEYS, "null_reasons", "origin"})
+SCORE_COLUMNS = tuple(
+    name for name in WALLET_SCORES.column_names if name not in {*_KEYS, "null_reasons", "origin"}
+)
 TREND_COLUMNS = ("trend_slope", "trend_direction", "trend_points", "trend_span_days")
 METRIC_COLUMNS = (
     *SCORED_METRICS,
@@ -134,11 +135,7 @@ _WALLETS_METRICS = (
 
 def _omitted(fields: dict[str, Any]) -> dict[str, Any]:
     """Fields that an answer may leave out altogether."""
-    made = {}
-    for name, (kind, info) in fields.items():
-        info.default = None
-        made[name] = (kind, info)
-    return made
+    return {name: (Annotated[kind, info], None) for name, (kind, info) in fields.items()}
 
 
 WalletRow: type[BaseModel] = model_of(
@@ -159,7 +156,10 @@ WalletRow: type[BaseModel] = model_of(
                         examples=["Steady gains on moderate drawdowns."],
                     ),
                 ),
-                "grade_source": (str | None, Field(description="llm, cache, rules or failed", examples=["rules"])),
+                "grade_source": (
+                    str | None,
+                    Field(description="llm, cache, rules or failed", examples=["rules"]),
+                ),
                 **contract_fields(WALLET_SCORES, AGENT_SCORES),
                 **_nullable(contract_fields(AI_GRADES, ANALYSIS_GRADES)),
             }
@@ -280,15 +280,20 @@ class Summary(_Document):
     unranked_by_reason: dict[str, int] = Field(
         description="Gate -> wallets it kept from being ranked", examples=[{"span_too_short": 10}]
     )
-    by_trust_label: dict[str, int] = Field(description="Ranked wallets by trust label", examples=[{"low": 40}])
+    by_trust_label: dict[str, int] = Field(
+        description="Ranked wallets by trust label", examples=[{"low": 40}]
+    )
     by_style: dict[str, int] = Field(
-        description="Ranked wallets by graded style; `not_graded` for those without", examples=[{"Unclassified": 30}]
+        description="Ranked wallets by graded style; `not_graded` for those without",
+        examples=[{"Unclassified": 30}],
     )
     by_entity_flag: dict[str, int] = Field(
         description="Ranked wallets by entity flag, those filtered out included; a wallet may have several",
         examples=[{"vault": 2}],
     )
-    quantiles: dict[str, Quantiles] = Field(description="Figure -> its distribution; a null quantile: no wallet has it")
+    quantiles: dict[str, Quantiles] = Field(
+        description="Figure -> its distribution; a null quantile: no wallet has it"
+    )
 
 
 class SummaryAnswer(_Document):
@@ -409,8 +414,12 @@ class ScoresAnswer(_Document):
     """A wallet's scores slot by slot, oldest first."""
 
     wallet: str = _address()
-    start: UtcInstant = Field(serialization_alias="from", validation_alias="from", description="First instant asked for")
-    end: UtcInstant = Field(serialization_alias="to", validation_alias="to", description="Last instant asked for")
+    start: UtcInstant = Field(
+        serialization_alias="from", validation_alias="from", description="First instant asked for"
+    )
+    end: UtcInstant = Field(
+        serialization_alias="to", validation_alias="to", description="Last instant asked for"
+    )
     data: list[ScorePoint]  # type: ignore[valid-type]
     snapshot: Snapshot
 
@@ -450,9 +459,7 @@ Run: type[BaseModel] = model_of(
     "ScoreRun",
     "How the slot was scored.",
     {
-        **contract_fields(
-            SCORE_RUNS, without=("as_of", "funnel_entered", "funnel_passed", "origin")
-        ),
+        **contract_fields(SCORE_RUNS, without=("as_of", "funnel_entered", "funnel_passed", "origin")),
         "null_reasons": (dict[str, str], _null_reasons()),
     },
 )
@@ -515,9 +522,3 @@ class Readiness(_Document):
     status: Literal["ready"] = Field(description="ready")
     newest_slot: UtcInstant = Field(description="Newest scored slot")
     age_seconds: float = Field(description="Seconds since it", examples=[312.5])
-
-
-def columns_of(model: type[BaseModel], among: Iterable[str]) -> list[str]:
-    """Those of the names that the model has, in its order."""
-    wanted = set(among)
-    return [name for name in model.model_fields if name in wanted]

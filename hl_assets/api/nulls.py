@@ -37,8 +37,11 @@ MEANINGS: Mapping[str, str] = {
     "span_under_3_days": "scores over less than 3 days",
     "no_slot_a_day_ago": "no slot to compare ranks with",
     "not_ranked_then": "the wallet was not ranked in the slot compared with",
+    "not_eligible": "the wallet is not ranked",
+    "no_valid_grade": "no model graded the wallet in this slot",
     "portfolio_empty": "the exchange knows no portfolio at this address",
     "portfolio_failed": "fetching the portfolio failed",
+    "not_fetched": "the wallet's portfolio was not asked for in this slot",
 }
 """What reasons mean, for the API's documentation; the list may grow."""
 
@@ -47,7 +50,18 @@ NONE_MEANS_NONE = frozenset(
 )
 """Columns whose null says that there is none, not that it is unknown."""
 
-_DERIVED_OF = tuple((f"{name}_{suffix}", name) for name in SCORED_METRICS for suffix in ("percentile", "score"))
+# A null of the one column has the reason of the other.
+_AS = {
+    "calculated_rank": "weighted_score",
+    **{f"{kind}_rank": f"{kind}_score" for kind in ("quant", "rule", "agent", "adjusted")},
+    "trend_direction": "trend_slope",
+    "trend_span_days": "trend_slope",
+    "effective_days": "daily_autocorrelation",
+    "sample_days": "performance_span_days",
+}
+_DERIVED_OF = tuple(
+    (f"{name}_{suffix}", name) for name in SCORED_METRICS for suffix in ("percentile", "score")
+)
 
 
 def plain(value: Any) -> Any:
@@ -69,7 +83,8 @@ def score_reasons(row: Mapping[str, Any], metric_reasons: Mapping[str, str]) -> 
             reasons.setdefault(name, ineligible or metric_reasons.get(metric) or METRIC_MISSING)
     for name, value in row.items():
         if value is None and name not in NONE_MEANS_NONE and name not in reasons:
-            reasons[name] = ineligible or metric_reasons.get(name) or NOT_STORED
+            like = _AS.get(name, name)
+            reasons[name] = reasons.get(like) or metric_reasons.get(like) or ineligible or NOT_STORED
     return _of_nulls(row, reasons)
 
 

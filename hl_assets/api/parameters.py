@@ -45,7 +45,9 @@ def _instant(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not _INSTANT.fullmatch(value):
-        raise ValueError("must be an ISO date or instant, e.g. 2026-05-31 or 2026-05-31T12:10:00Z ('+' is %2B in a URL)")
+        raise ValueError(
+            "must be an ISO date or instant, e.g. 2026-05-31 or 2026-05-31T12:10:00Z ('+' is %2B in a URL)"
+        )
     try:
         instant = parse_instant(value.upper())
     except (SlotError, OverflowError):
@@ -71,11 +73,14 @@ AsOf = Annotated[
     ),
 ]
 From = Annotated[
-    Instant | None, Field(alias="from", description="First instant, included.", examples=["2026-05-01T00:00:00Z"])
+    Instant | None,
+    Field(alias="from", description="First instant, included.", examples=["2026-05-01T00:00:00Z"]),
 ]
 To = Annotated[
-    Instant | None, Field(alias="to", description="Last instant, included.", examples=["2026-05-31T12:10:00Z"])
+    Instant | None,
+    Field(alias="to", description="Last instant, included.", examples=["2026-05-31T12:10:00Z"]),
 ]
+
 
 class Entity(StrEnum):
     """Whom a list shows."""

@@ -52,12 +52,16 @@ class Problem(BaseModel):
     type: str = Field(description="Kind of problem, a URN", examples=[f"{_TYPE}invalid-parameter"])
     title: str = Field(description="The kind in words", examples=["A parameter cannot be used"])
     status: int = Field(description="HTTP status", ge=400, le=599, examples=[422])
-    detail: str = Field(description="What happened here, and what to do", examples=["limit: must be 1 to 200"])
+    detail: str = Field(
+        description="What happened here, and what to do", examples=["limit: must be 1 to 200"]
+    )
     instance: str = Field(
         description="This occurrence: URN of the request id", examples=["urn:hl-assets:request:4f9d3c"]
     )
     errors: list[ParameterError] | None = Field(None, description="The parameters, where some are to blame")
-    current_snapshot: str | None = Field(None, description="Snapshot that is served now, where a cursor is of another")
+    current_snapshot: str | None = Field(
+        None, description="Snapshot that is served now, where a cursor is of another"
+    )
     run_id: str | None = Field(None, description="Run that is in the way, where one is")
 
 

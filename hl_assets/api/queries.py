@@ -248,11 +248,11 @@ def read_score_history(store: Warehouse, wallet: str, start: datetime, end: date
     return _dicts(columns, store.read_rows(sql, {"wallet": wallet, "start": start, "end": end}))
 
 
-def read_grade_history(
-    store: Warehouse, wallet: str, start: datetime, end: datetime, most: int
-) -> list[Row]:
+def read_grade_history(store: Warehouse, wallet: str, start: datetime, end: datetime, most: int) -> list[Row]:
     """A wallet's grades in a range, newest first; slots with the same grade are one row."""
-    names = ", ".join(f"argMax({_id(name)}, as_of)" for name in GRADE_COLUMNS if "Nullable" not in _type(name))
+    names = ", ".join(
+        f"argMax({_id(name)}, as_of)" for name in GRADE_COLUMNS if "Nullable" not in _type(name)
+    )
     # argMax skips nulls, so nullable columns travel in a tuple, which is never null.
     nullable = ", ".join(
         f"tupleElement(argMax(tuple({_id(name)}), as_of), 1)"
@@ -294,16 +294,17 @@ def read_run(store: Warehouse, snapshot: Snapshot) -> Row | None:
     return rows[0] if rows else None
 
 
-def read_overview(
-    store: Warehouse, snapshot: Snapshot, columns: Mapping[str, Sequence[str]]
-) -> list[Row]:
+def read_overview(store: Warehouse, snapshot: Snapshot, columns: Mapping[str, Sequence[str]]) -> list[Row]:
     """Some columns of every wallet of the slot, ranked or not."""
     chosen = ", ".join(f"{alias}.{_id(name)}" for alias in columns for name in columns[alias])
     sources = [
         f"({_select(_TABLES[alias], sorted({'wallet', *columns[alias]}), snapshot)}) AS {alias}"
         for alias in columns
     ]
-    joins = [f"LEFT JOIN {source} ON {alias}.wallet = s.wallet" for alias, source in zip(columns, sources, strict=True)]
+    joins = [
+        f"LEFT JOIN {source} ON {alias}.wallet = s.wallet"
+        for alias, source in zip(columns, sources, strict=True)
+    ]
     sql = f"SELECT {chosen} FROM {sources[0]} {' '.join(joins[1:])} SETTINGS join_use_nulls = 1"  # noqa: S608
     names = [name for alias in columns for name in columns[alias]]
     return _dicts(names, store.read_rows(sql, pin_parameters(snapshot.pins)))
@@ -311,5 +312,3 @@ def read_overview(
 
 def _dicts(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Row]:
     return [dict(zip(columns, map(plain, row), strict=True)) for row in rows]
-
-

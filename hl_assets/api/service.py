@@ -110,7 +110,9 @@ class Service:
         """
         limiter = self._tick_threads if ticks else self._threads
         if limiter.statistics().tasks_waiting >= _WAITING_PER_THREAD * limiter.total_tokens:
-            raise ProblemError(OVERLOADED, "too many requests wait for the warehouse; try again", retry_after=1)
+            raise ProblemError(
+                OVERLOADED, "too many requests wait for the warehouse; try again", retry_after=1
+            )
         return await anyio.to_thread.run_sync(call, limiter=limiter)
 
     async def answer(
@@ -133,7 +135,9 @@ class Service:
             key: Everything else the document depends on.
             exact_slot: Whether `as_of` has to be a stored slot itself.
         """
-        return body_response(request, await self.body(name, build, as_of=as_of, key=key, exact_slot=exact_slot))
+        return body_response(
+            request, await self.body(name, build, as_of=as_of, key=key, exact_slot=exact_slot)
+        )
 
     async def body(
         self,

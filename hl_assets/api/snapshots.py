@@ -35,7 +35,14 @@ _HEADS_SQL = f"SELECT count(), max(version) FROM {ddl.identifier(ddl.PUBLICATION
 _REMEMBERED = 256
 _ATTEMPTS = 5
 
-_OF_THE_SLOT = (WALLET_SCORES, SCORE_RUNS, WALLET_METRICS, AI_GRADES, PORTFOLIO_FETCHES, LEADERBOARD_SNAPSHOTS)
+_OF_THE_SLOT = (
+    WALLET_SCORES,
+    SCORE_RUNS,
+    WALLET_METRICS,
+    AI_GRADES,
+    PORTFOLIO_FETCHES,
+    LEADERBOARD_SNAPSHOTS,
+)
 _DERIVED_FROM = (WALLET_METRICS, AI_GRADES, PORTFOLIO_FETCHES)
 """Tables whose version the scores' inputs name, directly or through the metrics'."""
 
@@ -128,7 +135,9 @@ class Snapshots:
                 return self._known[at]
         found = self._resolve(at, heads)
         with self._lock:
-            if self._heads == heads:  # else something was published meanwhile, and the next request asks again
+            if (
+                self._heads == heads
+            ):  # else something was published meanwhile, and the next request asks again
                 self._known[at] = found
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)

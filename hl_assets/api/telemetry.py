@@ -6,7 +6,16 @@ templates and statuses, never what a client sent.
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per series that nobody reads
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNMATCHED = "unmatched"
@@ -31,7 +40,9 @@ class Telemetry:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.active = Gauge("hl_assets_api_active_requests", "Requests being answered", registry=self.registry)
+        self.active = Gauge(
+            "hl_assets_api_active_requests", "Requests being answered", registry=self.registry
+        )
         self.limited = Counter(
             "hl_assets_api_rate_limited", "Requests refused by the rate limit", registry=self.registry
         )
@@ -43,7 +54,9 @@ class Telemetry:
             registry=self.registry,
         )
         self.rereads = Counter(
-            "hl_assets_api_rereads", "Answers read again because their snapshot vanished", registry=self.registry
+            "hl_assets_api_rereads",
+            "Answers read again because their snapshot vanished",
+            registry=self.registry,
         )
         self.warehouse_up = Gauge(
             "hl_assets_api_warehouse_up", "Whether the warehouse answered this scrape", registry=self.registry

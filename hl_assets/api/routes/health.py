@@ -43,7 +43,9 @@ def health_router(service: Service) -> APIRouter:
     @router.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics"}},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics"}
+        },
         summary="Metrics for Prometheus",
     )
     async def metrics(parameters: Annotated[NoParameters, Query()]) -> Response:  # noqa: ARG001 - refuses unknown ones
@@ -68,5 +70,3 @@ async def _observe(service: Service) -> None:
     else:
         telemetry.warehouse_up.set(1)
         telemetry.newest_slot.set(snapshot.as_of.timestamp())
-
-

@@ -53,7 +53,8 @@ def runs_router(service: Service) -> APIRouter:
     async def coverage(request: Request, parameters: Annotated[RangeParameters, Query()]) -> Response:
         """Slots present, missing and reconstructed, by table; by default the last 24 hours, at most 366 days.
 
-        Only slots that could be there count: from the first one ever observed to the one before the present one.
+        Only slots that could be there count: from the first one ever observed to the present one, or to the one before while
+        the present one is being made.
         """
         key = (service.snapshots.heads_known(), slot_of(service.now()), *parameters.key())
         return await service.answer(
@@ -93,7 +94,8 @@ def coverage_document(view: View, parameters: RangeParameters) -> models.Coverag
     Raises:
         ProblemError: 422 for a range that is too long or in the wrong order.
     """
-    newest = slot_of(view.now) - SLOT
+    present = slot_of(view.now)
+    newest = present if view.snapshot.as_of == present else present - SLOT
     end = min(slot_of(parameters.end) if parameters.end else newest, newest)
     start = parameters.start or end - timedelta(days=1) + SLOT
     if parameters.start and parameters.end and parameters.start > parameters.end:
@@ -122,7 +124,7 @@ def _first_slot(view: View) -> datetime:
     sql = "SELECT min(as_of) FROM publications WHERE table_name = {table:String} AND NOT withdrawn"
     [(first,)] = view.store.read_rows(sql, {"table": LEADERBOARD_SNAPSHOTS.name})
     [(scored,)] = view.store.read_rows(sql, {"table": WALLET_SCORES.name})
-    known = [slot for slot in (first, scored) if slot.timestamp() > 0]
+    known: list[datetime] = [slot for slot in (first, scored) if slot.timestamp() > 0]  # 1970: none
     return min(known)
 
 

@@ -177,7 +177,9 @@ def wallet_document(view: View, wallet: str) -> models.WalletAnswer:
             "wallet": wallet,
             "account": None if rows.account is None else _account(rows.account),
             "fetch": None if rows.fetch is None else _fetch(rows.fetch),
-            "metrics": None if rows.metrics is None else {**rows.metrics, "null_reasons": metric_reasons(rows.metrics)},
+            "metrics": None
+            if rows.metrics is None
+            else {**rows.metrics, "null_reasons": metric_reasons(rows.metrics)},
             "scores": None
             if rows.scores is None
             else {**rows.scores, "null_reasons": score_reasons(rows.scores, metrics)},
@@ -302,5 +304,3 @@ def grades_document(view: View, wallet: str) -> models.GradesAnswer:
 def _check_order(start: datetime, end: datetime) -> None:
     if start > end:
         raise invalid("from", "lies after `to`")
-
-

@@ -27,9 +27,7 @@ from hl_assets.api.text import safe_name, safe_prose
 from hl_assets.api.ticks import TickNotStartedError, TickRunningError, TickStarted
 from hl_assets.slots import parse_slot
 
-_ANALYSIS = frozenset(
-    {"agent_analysis_text", "grade_source", *models.AGENT_SCORES, *models.ANALYSIS_GRADES}
-)
+_ANALYSIS = frozenset({"agent_analysis_text", "grade_source", *models.AGENT_SCORES, *models.ANALYSIS_GRADES})
 _FIELDS = tuple(models.WalletRow.model_fields)
 ApiKey = Annotated[
     str | None, Header(alias="X-API-Key", description="The write key; only save_to_db=true needs it.")
@@ -122,7 +120,9 @@ def wallets_document(
             timestamp=view.snapshot.as_of,
             filters=models.Hidden(entity="traders", hidden_flags=hidden),
             snapshot=view.document(),
-            run=None if started is None else models.TickRun(run_id=started.run_id, slot=parse_slot(started.slot)),
+            run=None
+            if started is None
+            else models.TickRun(run_id=started.run_id, slot=parse_slot(started.slot)),
         ),
     )
 
@@ -146,5 +146,7 @@ def wallet_row(row: Row, *, analysis: bool) -> Any:
     fields = [name for name in _FIELDS if analysis or name not in _ANALYSIS]
     reasons = {**metrics, **reasons, **grade}
     kept = {name: values[name] for name in fields if name != "null_reasons"}
-    kept["null_reasons"] = {name: reasons[name] for name, value in kept.items() if value is None and name in reasons}
+    kept["null_reasons"] = {
+        name: reasons[name] for name, value in kept.items() if value is None and name in reasons
+    }
     return models.WalletRow.model_validate(kept)
