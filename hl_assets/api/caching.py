@@ -35,7 +35,7 @@ class Body:
         return len(self.raw) >= _SMALL
 
     def packed(self) -> bytes:
-        """gzip of it, made once."""
+        """Its gzip, made once."""
         if self._packed is None:
             self._packed = gzip.compress(self.raw, _GZIP_LEVEL, mtime=0)
         return self._packed

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic.config import JsonDict
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, create_model
+from pydantic.config import JsonDict
 
 from hl_assets.schemas.contract import ColumnSpec, TableContract
-
-_UTC_MILLISECONDS = 3
 
 
 def utc_text(instant: datetime) -> str:
@@ -71,35 +69,18 @@ def contract_fields(
     specs = {spec.name: spec for spec in contract.columns}
     names = list(specs) if columns is None else list(columns)
     left_out = set(without)
-    if unknown := left_out - set(specs):
+    if unknown := {*names, *left_out} - set(specs):
         raise KeyError(f"{contract.name} has no columns {sorted(unknown)}")
-    return {
-        name: contract_field(contract, specs[name])
-        for name in names
-        if name not in left_out and name in specs or _missing(contract, name, specs)
-    }
+    return {name: contract_field(contract, specs[name]) for name in names if name not in left_out}
 
 
-def _missing(contract: TableContract, name: str, specs: Mapping[str, ColumnSpec]) -> bool:
-    if name not in specs:
-        raise KeyError(f"{contract.name} has no column {name}")
-    return False
-
-
-def contract_field(contract: TableContract, spec: ColumnSpec, *, nullable: bool | None = None) -> Any:
-    """One column as a pydantic field: (type, FieldInfo).
-
-    Args:
-        contract: Its table.
-        spec: The column.
-        nullable: Whether it may be null here; None = as in the table.
-    """
+def contract_field(contract: TableContract, spec: ColumnSpec) -> Any:
+    """One column as a pydantic field: (type, FieldInfo)."""
     limits, values = _checks(contract, spec)
     bare = _bare(spec.clickhouse_type)
     kind = Literal[tuple(values)] if values and bare == "String" else _python_type(bare)
     if bare in _INTEGERS or bare == "Float64":
         kind = Annotated[kind, Field(**limits)] if limits else kind
-    may_be_null = spec.nullable if nullable is None else nullable
     unit: JsonDict = {"x-unit": spec.unit} if spec.unit else {}
     description = f"{spec.description} [{spec.unit}]" if spec.unit else spec.description
     info = Field(
@@ -107,7 +88,7 @@ def contract_field(contract: TableContract, spec: ColumnSpec, *, nullable: bool 
         examples=_examples(spec, bare, limits, values),
         json_schema_extra=unit or None,
     )
-    return (kind | None if may_be_null else kind, info)
+    return (kind | None if spec.nullable else kind, info)
 
 
 def model_of(name: str, doc: str, fields: Mapping[str, Any]) -> type[BaseModel]:

@@ -126,7 +126,7 @@ def _nullable(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: (kind | None, info) for name, (kind, info) in fields.items()}
 
 
-# GET /wallets
+# The plain list
 
 _WALLETS_METRICS = (
     "total_pnl", "account_value", "roi", "max_drawdown", "cagr", "calmar_ratio", "avg_drawdown", "recovery_factor",
@@ -204,7 +204,7 @@ class WalletsAnswer(_Document):
     metadata: WalletsMetadata
 
 
-# GET /v1/leaderboard
+# The leaderboard
 
 Trend: type[BaseModel] = model_of(
     "Trend", "Where the wallet's score has been going.", contract_fields(WALLET_SCORES, TREND_COLUMNS)
@@ -304,7 +304,7 @@ class SummaryAnswer(_Document):
     snapshot: Snapshot
 
 
-# GET /v1/wallets/{address}
+# A wallet
 
 Account: type[BaseModel] = model_of(
     "Account",
@@ -375,7 +375,7 @@ class WalletAnswer(_Document):
     snapshot: Snapshot
 
 
-# GET /v1/wallets/{address}/equity, /scores, /grades
+# A wallet's curve, scores and grades
 
 EquityPoint: type[BaseModel] = model_of(
     "EquityPoint",
@@ -444,7 +444,7 @@ class GradesAnswer(_Document):
     snapshot: Snapshot
 
 
-# GET /v1/runs/{slot}/funnel, /v1/coverage
+# Runs and coverage
 
 
 class Gate(_Document):

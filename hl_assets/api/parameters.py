@@ -9,7 +9,7 @@ a pattern before anything else sees it.
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -28,7 +28,7 @@ LATEST = datetime(2106, 1, 1, tzinfo=UTC)
 """ClickHouse's DateTime ends in February 2106; a later instant has the same newest slot at or before it."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,12}")
-_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]{5,15}([Zz]|[+-][0-9]{2}:[0-9]{2})?)?")
 
 
@@ -55,8 +55,28 @@ def _instant(value: Any) -> Any:
     return min(max(instant, EARLIEST), LATEST)
 
 
-WholeNumber = Annotated[int, _strictly(_INTEGER, "a whole number")]
-Number = Annotated[float, _strictly(_NUMBER, "a number in plain digits")]
+def _whole(least: int, most: int) -> Any:
+    # The limits stand before the check of the form, else they would not be in the OpenAPI.
+    return Annotated[
+        int, Field(ge=least, le=most), _strictly(_INTEGER, f"a whole number from {least} to {most}")
+    ]
+
+
+def _number(least: float, most: float) -> Any:
+    return Annotated[
+        float,
+        Field(ge=least, le=most),
+        _strictly(_NUMBER, f"a number from {least} to {most}"),
+    ]
+
+
+if TYPE_CHECKING:
+    TopN = Limit = int
+    Trust = Days = float
+else:
+    TopN, Limit = _whole(1, MAX_TOP_N), _whole(1, MAX_LIMIT)
+    Trust, Days = _number(0, 100), _number(0, 100_000)
+
 Switch = Annotated[bool, _strictly(re.compile("true|false"), "true or false")]
 Instant = Annotated[
     datetime,
@@ -141,9 +161,7 @@ class NoParameters(Parameters):
 class WalletsParameters(Parameters):
     """Parameters of `/wallets`."""
 
-    top_n: Annotated[WholeNumber, Field(ge=1, le=MAX_TOP_N)] = Field(
-        100, description="How many wallets, best first.", examples=[100]
-    )
+    top_n: TopN = Field(100, description="How many wallets, best first.", examples=[100])
     save_to_db: Switch = Field(
         False,
         description="Request a tick of the current slot; needs the write key in `X-API-Key`. The answer names the run and "
@@ -167,9 +185,7 @@ class SummaryParameters(AsOfParameters):
 class LeaderboardParameters(AsOfParameters):
     """Parameters of `/v1/leaderboard`."""
 
-    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_LIMIT)] = Field(
-        50, description="Wallets per page.", examples=[50]
-    )
+    limit: Limit = Field(50, description="Wallets per page.", examples=[50])
     cursor: str | None = Field(
         None,
         description="`page.next_cursor` of the page before. Every other parameter must be as it was there. A cursor is of "
@@ -180,10 +196,10 @@ class LeaderboardParameters(AsOfParameters):
     sort: Sort = Field(
         Sort.CALCULATED_RANK, description="What to sort by: best first, unknown ones last, ties by address."
     )
-    min_trust: Annotated[Number, Field(ge=0, le=100)] | None = Field(
+    min_trust: Trust | None = Field(
         None, description="Only wallets with at least this trust (0 to 100).", examples=[60]
     )
-    min_sample_days: Annotated[Number, Field(ge=0, le=100_000)] | None = Field(
+    min_sample_days: Days | None = Field(
         None, description="Only wallets with at least so many days of performance.", examples=[90]
     )
     style: TradingStyle | None = Field(None, description="Only wallets graded with this style.")
@@ -231,11 +247,16 @@ def _slot(value: Any) -> Any:
     return instant
 
 
+_MONTH_AND_DAY = (
+    "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
 SlotPath = Annotated[
     datetime,
     BeforeValidator(_slot),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-    Path(description="The slot: a whole 10-minute instant.", examples=["2026-05-31T12:10:00Z"]),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^20[0-9]{{2}}-{_MONTH_AND_DAY}T([01][0-9]|2[0-3]):[0-5]0:00Z$"}
+    ),
+    Path(description="The slot: a whole 10-minute instant, UTC.", examples=["2026-05-31T12:10:00Z"]),
 ]
 
 

@@ -62,7 +62,7 @@ class Problem(BaseModel):
     current_snapshot: str | None = Field(
         None, description="Snapshot that is served now, where a cursor is of another"
     )
-    run_id: str | None = Field(None, description="Run that is in the way, where one is")
+    run_id: str | None = Field(None, description="Run that is in the way, or that was started all the same")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _on_bad_parameters(request: Request, error: Exception) -> Response:
 
 
 def _parameter_error(found: Mapping[str, Any]) -> ParameterError:
-    """pydantic's error without the value that was sent."""
+    """An error of pydantic's without the value that was sent."""
     location, *names = found["loc"]
     name = safe_prose(".".join(map(str, names)))[:_LONGEST_NAME].replace("\n", " ")
     unknown = found["type"] == "extra_forbidden"

@@ -125,7 +125,7 @@ def ranked_sql(
         sources.append("WHERE g.trading_style = {style:String}")
         bound["style"] = selection.style
     sql = (
-        f"SELECT {chosen}, b.display_name, count() OVER () AS total\n"  # noqa: S608 - names from contracts
+        f"SELECT {chosen}, b.display_name, count() OVER () AS total\n"
         + "\n".join(sources)
         + f"\nORDER BY {sort_table}.{_id(selection.sort.value)} {direction} NULLS LAST, s.wallet\n"
         "LIMIT {limit:UInt32} OFFSET {offset:UInt32}\nSETTINGS join_use_nulls = 1"
@@ -220,7 +220,7 @@ def read_calls(store: Warehouse, wallet: str, call_ids: Sequence[str]) -> dict[s
 
 
 def read_curve(
-    store: Warehouse, curve: Publication, wallet: str, start: datetime, end: datetime, most: int
+    store: Warehouse, curve: Publication, wallet: str, *, start: datetime, end: datetime, most: int
 ) -> list[Row]:
     """At most `most` points of a wallet's curve of the whole account, oldest first, of one publication.
 

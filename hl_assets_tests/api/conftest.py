@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import httpx
+import pandas as pd
 import pytest
 from fastapi import FastAPI
 
@@ -17,9 +18,12 @@ from hl_assets.api.serving import ApiServer
 from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, SandboxServer
 from hl_assets.partitions import SLOT_TAG
 from hl_assets.schemas import TABLES
+from hl_assets.schemas.contract import TableContract
 from hl_assets.schemas.grades import AI_GRADES, GRADE_CALLS
-from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS
+from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
+from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
+from hl_assets.schemas.scores import SCORE_RUNS, WALLET_SCORES
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_text
 from hl_assets.warehouse.config import WarehouseConfig
@@ -27,7 +31,7 @@ from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.ledger import append_entries
 from hl_assets.warehouse.manifest import Manifest
 from hl_assets.warehouse.publish import Publisher
-from hl_assets.warehouse.slices import Provenance
+from hl_assets.warehouse.slices import Provenance, Slice
 from hl_assets_tests.api.grades import grade_frames
 from hl_assets_tests.pipeline.conftest import SLOT, Platform, failure_of
 
@@ -43,7 +47,10 @@ WRITE_KEY = "a key of sixteen characters or more"
 
 @pytest.fixture(scope="session")
 def stored(embedded_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseConfig]:
-    """A database with three slots of 40 wallets, one of them with a hostile name. Tests only read it."""
+    """A database with three slots of 40 wallets, the best with a hostile name. Tests only read it.
+
+    The first slot is made by the real assets, the others are its rows again, with a few figures of their own.
+    """
     config = WarehouseConfig(home=embedded_server, database=f"test_{uuid.uuid4().hex[:12]}")
     sandbox = SandboxConfig(wallets=200, seed=11, clock=ClockSetting.frozen(SLOT), weight_limit=None)
     with (
@@ -54,11 +61,11 @@ def stored(embedded_server: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         home = tmp_path_factory.mktemp("api")
         patch.chdir(home)  # no .env of the developer's
         platform = Platform(exchange, instance, config, home, overrides={"top_n": 40})
-        for slot in SLOTS:
-            platform.at(slot)
-            materialise(platform, slot)
+        platform.at(SLOTS[0])
+        materialise(platform, SLOTS[0])
         with Warehouse(config) as store:
-            store.ensure_tables(TABLES)
+            for slot in SLOTS[1:]:
+                repeat_slot(store, SLOTS[0], slot)
             rename_best(store)
         yield config
         platform.drop()
@@ -80,18 +87,62 @@ def materialise(platform: Platform, slot: datetime) -> None:
     assert scored.success, failure_of(scored)
 
 
+def repeat_slot(store: Warehouse, source: datetime, slot: datetime) -> None:
+    """Publish a slot's rows again as another slot's, table by table in the order data flows."""
+    versions: dict[str, int] = {}
+
+    def publish(inputs: tuple[TableContract, ...], *tables: TableContract) -> None:
+        slices = [Slice(table, slot, _repeated(store, table, source, slot)) for table in tables]
+        derived_from = {table.name: versions[table.name] for table in inputs}
+        done = Publisher(store).publish(slices, replace(PROVENANCE, inputs=derived_from))
+        assert done.version is not None
+        versions.update({table.name: done.version for table in tables})
+
+    publish((), LEADERBOARD_SNAPSHOTS)
+    publish((LEADERBOARD_SNAPSHOTS,), PORTFOLIO_FETCHES)
+    publish((PORTFOLIO_FETCHES,), WALLET_METRICS)
+    publish((WALLET_METRICS,), AI_GRADES)
+    publish((WALLET_METRICS, AI_GRADES, PORTFOLIO_FETCHES), WALLET_SCORES, SCORE_RUNS)
+
+
+def _repeated(store: Warehouse, table: TableContract, source: datetime, slot: datetime) -> pd.DataFrame:
+    rows = store.read_table(table, as_of=source)
+    rows["as_of"] = pd.Series([slot] * len(rows), dtype=rows["as_of"].dtype)
+    if (
+        table is WALLET_SCORES and slot == SLOT
+    ):  # half of the wallets have been there long enough for a trend and a trust
+        known = rows["calculated_rank"].fillna(0) % 2 == 1
+        rows.loc[known, "trend_slope"] = 1.5
+        rows.loc[known, "trend_direction"] = "stable"
+        rows.loc[known, "rank_change"] = 3
+        rows.loc[known, "trust"] = 5.0 * rows["calculated_rank"].astype(float).where(
+            rows["calculated_rank"] <= 20, 20
+        )
+        rows.loc[known, "trust_label"] = "low"
+        rows["null_reasons"] = [
+            {name: why for name, why in reasons.items() if not keep or name not in _KNOWN_NOW}
+            for reasons, keep in zip(rows["null_reasons"], known, strict=True)
+        ]
+    return rows
+
+
+_KNOWN_NOW = {"trend_slope", "rank_change", "trust"}
+
+
 def rename_best(store: Warehouse) -> None:
-    """Give the best wallet of the newest slot a hostile name."""
+    """Give the best wallet a hostile name."""
+    board = SLOTS[0]
+    rows = store.read_table(LEADERBOARD_ROWS, as_of=board)
+    rows.loc[rows["wallet"] == best_of(store), "display_name"] = HOSTILE
+    Publisher(store).replace_slice(LEADERBOARD_ROWS, board, rows, PROVENANCE)
+
+
+def best_of(store: Warehouse) -> str:
     [(wallet,)] = store.read_rows(
         "SELECT wallet FROM wallet_scores WHERE as_of = {t:DateTime('UTC')} AND calculated_rank = 1",
         {"t": SLOT},
     )
-    [(board,)] = store.read_rows(
-        "SELECT board_as_of FROM leaderboard_snapshots WHERE as_of = {t:DateTime('UTC')}", {"t": SLOT}
-    )
-    rows = store.read_table(LEADERBOARD_ROWS, as_of=board)
-    rows.loc[rows["wallet"] == wallet, "display_name"] = HOSTILE
-    Publisher(store).replace_slice(LEADERBOARD_ROWS, board, rows, PROVENANCE)
+    return str(wallet)
 
 
 @pytest.fixture(scope="session")
@@ -125,9 +176,5 @@ def api(app: FastAPI) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def best(store: Warehouse) -> str:
-    """Address of the best wallet of the newest slot."""
-    [(wallet,)] = store.read_rows(
-        "SELECT wallet FROM wallet_scores WHERE as_of = {t:DateTime('UTC')} AND calculated_rank = 1",
-        {"t": SLOT},
-    )
-    return str(wallet)
+    """Address of the best wallet of every slot."""
+    return best_of(store)

@@ -239,7 +239,7 @@ def equity_document(view: View, wallet: str, parameters: EquityParameters) -> mo
     curve = Manifest(view.store).latest_slot(EQUITY_CURVES, view.snapshot.as_of)
     if curve is None or not is_known(view.store, view.snapshot, wallet):
         raise unknown_wallet(view)
-    points = read_curve(view.store, curve, wallet, start, end, MAX_POINTS + 1)
+    points = read_curve(view.store, curve, wallet, start=start, end=end, most=MAX_POINTS + 1)
     if len(points) > MAX_POINTS:
         raise invalid("from", f"the range has more than {MAX_POINTS:,} points; choose a shorter one")
     kept = points if parameters.step is Step.RAW else thinned(points, parameters.step.value)

@@ -61,11 +61,15 @@ def wallets_router(service: Service) -> APIRouter:
             )
         check_key(service, x_api_key)
         started = await _start_tick(service)
-        body = await service.body(
-            "wallets_with_run",
-            lambda view: wallets_document(view, parameters, started),
-            key=(started.run_id, *parameters.key()),
-        )
+        try:
+            body = await service.body(
+                "wallets_with_run",
+                lambda view: wallets_document(view, parameters, started),
+                key=(started.run_id, *parameters.key()),
+            )
+        except ProblemError as problem:  # the tick runs all the same, and the client should know which
+            problem.extension = {**problem.extension, "run_id": started.run_id}
+            raise
         return Response(body.raw, headers={"Cache-Control": "no-store"}, media_type=JSON)
 
     return router
