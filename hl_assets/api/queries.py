@@ -188,15 +188,41 @@ class WalletRows:
     grade: Row | None
 
 
+_PAGE: Mapping[str, tuple[TableContract, tuple[str, ...]]] = {
+    "account": (LEADERBOARD_ROWS, BOARD_COLUMNS),
+    "fetch": (PORTFOLIO_FETCHES, FETCH_COLUMNS),
+    "metrics": (WALLET_METRICS, (*METRIC_PAGE_COLUMNS, "null_reasons")),
+    "scores": (WALLET_SCORES, (*SCORE_COLUMNS, "null_reasons")),
+    "grade": (AI_GRADES, GRADE_COLUMNS),
+}
+
+
 def read_wallet(store: Warehouse, snapshot: Snapshot, wallet: str) -> WalletRows:
-    """Everything a snapshot has of a wallet."""
-    return WalletRows(
-        account=read_pinned(store, snapshot, LEADERBOARD_ROWS, BOARD_COLUMNS, wallet),
-        fetch=read_pinned(store, snapshot, PORTFOLIO_FETCHES, FETCH_COLUMNS, wallet),
-        metrics=read_pinned(store, snapshot, WALLET_METRICS, (*METRIC_PAGE_COLUMNS, "null_reasons"), wallet),
-        scores=read_pinned(store, snapshot, WALLET_SCORES, (*SCORE_COLUMNS, "null_reasons"), wallet),
-        grade=read_pinned(store, snapshot, AI_GRADES, GRADE_COLUMNS, wallet),
+    """Everything a snapshot has of a wallet, in one statement."""
+    sql, parameters = wallet_sql(snapshot, wallet)
+    [row] = store.read_rows(sql, parameters)
+    values = iter(map(plain, row))
+    parts: dict[str, Row | None] = {}
+    for part, (_, columns) in _PAGE.items():
+        there = next(values) is not None
+        found = {name: next(values) for name in columns}
+        parts[part] = found if there else None
+    return WalletRows(**parts)
+
+
+def wallet_sql(snapshot: Snapshot, wallet: str) -> tuple[str, dict[str, Any]]:
+    """The statement of `read_wallet`: of each part, whether it is there, then its columns."""
+    chosen, joins = [], []
+    for part, (table, columns) in _PAGE.items():
+        chosen += [f"{part}.{_id(name)}" for name in ("wallet", *columns)]
+        rows = f"{_select(table, ('wallet', *columns), snapshot)} AND wallet = {{wallet:String}}"
+        joins.append(f"LEFT JOIN ({rows}) AS {part} ON {part}.wallet = asked.wallet")
+    sql = (
+        f"SELECT {', '.join(chosen)}\nFROM (SELECT {{wallet:String}} AS wallet) AS asked\n"  # noqa: S608
+        + "\n".join(joins)
+        + "\nSETTINGS join_use_nulls = 1"
     )
+    return sql, {**pin_parameters(snapshot.pins), "wallet": wallet}
 
 
 def is_known(store: Warehouse, snapshot: Snapshot, wallet: str) -> bool:
