@@ -3,6 +3,8 @@
 Belongs here: assembling. Does not belong here: anything an endpoint does, listening (`serving`).
 """
 
+from typing import Any
+
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
@@ -60,7 +62,7 @@ def create_app(settings: Settings, store: Warehouse, *, launcher: TickLauncher |
         launcher: Who starts ticks for `save_to_db=true`; None = nobody.
     """
     service = Service(settings, store, launcher, parse_entity_filter(settings.entity_filter))
-    app = FastAPI(
+    app = _Api(
         title="hl_assets",
         version=__version__,
         description=f"{_DESCRIPTION}\n{_reasons()}",
@@ -89,7 +91,6 @@ def create_app(settings: Settings, store: Warehouse, *, launcher: TickLauncher |
         telemetry=service.telemetry,
     )
     app.state.service = service
-    _document(app)
     return app
 
 
@@ -98,8 +99,18 @@ def _reasons() -> str:
     return f"### Null reasons\n\n| reason | meaning |\n|---|---|\n{rows}\n"
 
 
-def _document(app: FastAPI) -> None:
-    """Complete FastAPI's OpenAPI: our problem instead of its validation error, 304 and headers of answers."""
+class _Api(FastAPI):
+    """FastAPI with a completed OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if not self.openapi_schema:
+            self.openapi_schema = _document(self)
+        return self.openapi_schema
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with our problem instead of its validation error, and 304 and headers of answers."""
     made = get_openapi(
         title=app.title,
         version=app.version,
@@ -119,4 +130,4 @@ def _document(app: FastAPI) -> None:
             if path.startswith(("/v1", "/wallets")):
                 answer["headers"] = dict(_HEADERS)
                 operation["responses"]["304"] = {"description": "What `If-None-Match` names is still right"}
-    app.openapi_schema = made
+    return made

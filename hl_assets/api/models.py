@@ -363,11 +363,11 @@ class WalletAnswer(_Document):
     """Everything known about a wallet in one slot; a null part is missing for the reason in `null_reasons`."""
 
     wallet: str = _address()
-    account: Account | None  # type: ignore[valid-type]
-    fetch: Fetch | None  # type: ignore[valid-type]
-    metrics: Metrics | None  # type: ignore[valid-type]
-    scores: Scores | None  # type: ignore[valid-type]
-    grade: GradePart | None  # type: ignore[valid-type]
+    account: Account | None = Field(description="The exchange's own leaderboard")  # type: ignore[valid-type]
+    fetch: Fetch | None = Field(description="What came of asking for its portfolio")  # type: ignore[valid-type]
+    metrics: Metrics | None = Field(description="Its figures")  # type: ignore[valid-type]
+    scores: Scores | None = Field(description="Its scores and ranks")  # type: ignore[valid-type]
+    grade: GradePart | None = Field(description="Its grade")  # type: ignore[valid-type]
     null_reasons: dict[str, str] = Field(
         description="Missing part -> why", examples=[{"account": "not_on_the_board"}]
     )

@@ -9,7 +9,7 @@ a pattern before anything else sees it.
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -55,28 +55,13 @@ def _instant(value: Any) -> Any:
     return min(max(instant, EARLIEST), LATEST)
 
 
-def _whole(least: int, most: int) -> Any:
-    # The limits stand before the check of the form, else they would not be in the OpenAPI.
-    return Annotated[
-        int, Field(ge=least, le=most), _strictly(_INTEGER, f"a whole number from {least} to {most}")
-    ]
-
-
-def _number(least: float, most: float) -> Any:
-    return Annotated[
-        float,
-        Field(ge=least, le=most),
-        _strictly(_NUMBER, f"a number from {least} to {most}"),
-    ]
-
-
-if TYPE_CHECKING:
-    TopN = Limit = int
-    Trust = Days = float
-else:
-    TopN, Limit = _whole(1, MAX_TOP_N), _whole(1, MAX_LIMIT)
-    Trust, Days = _number(0, 100), _number(0, 100_000)
-
+# Limits stand before the check of the form, else they would not be in the OpenAPI.
+_WHOLE = _strictly(_INTEGER, "a whole number")
+_REAL = _strictly(_NUMBER, "a number")
+TopN = Annotated[int, Field(ge=1, le=MAX_TOP_N), _WHOLE]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT), _WHOLE]
+Trust = Annotated[float, Field(ge=0, le=100), _REAL]
+Days = Annotated[float, Field(ge=0, le=100_000), _REAL]
 Switch = Annotated[bool, _strictly(re.compile("true|false"), "true or false")]
 Instant = Annotated[
     datetime,

@@ -8,7 +8,7 @@ Source: M. Nottingham, E. Wilde, S. Dalal, Problem Details for HTTP APIs, RFC 94
 
 import http
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +21,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hl_assets.api.text import safe_prose
-from hl_assets.warehouse.errors import EmbeddedServerError, WarehouseQueryError, WarehouseUnavailableError
+from hl_assets.warehouse.errors import (
+    EmbeddedServerError,
+    WarehouseError,
+    WarehouseQueryError,
+    WarehouseUnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 WAREHOUSE_RETRY_SECONDS = 5
+NO_DATA_RETRY_SECONDS = 60
+_UNEXPECTED = "an unexpected error; the server's log has it under the request id in `instance`"
 _TYPE = "urn:hl-assets:problem:"
 _LONGEST_NAME = 80
 _NOTHING_STORED = frozenset({"UNKNOWN_DATABASE", "UNKNOWN_TABLE"})
@@ -145,9 +152,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_bad_parameters)
     app.add_exception_handler(HTTPException, _on_http_error)
-    for error in (WarehouseUnavailableError, EmbeddedServerError):
-        app.add_exception_handler(error, _on_warehouse_down)
-    app.add_exception_handler(WarehouseQueryError, _on_query_error)
+    app.add_exception_handler(WarehouseError, _on_warehouse_error)
 
 
 def request_id_of(request: Request) -> str:
@@ -157,8 +162,7 @@ def request_id_of(request: Request) -> str:
 
 def internal_error(request_id: str) -> Response:
     """The answer to an error that nobody expected; the log has it under the request id."""
-    detail = "an unexpected error; the server's log has it under the request id in `instance`"
-    return problem_response(ProblemError(INTERNAL, detail), request_id)
+    return problem_response(ProblemError(INTERNAL, _UNEXPECTED), request_id)
 
 
 def _on_problem(request: Request, error: Exception) -> Response:
@@ -200,19 +204,26 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     return _response(kind, detail, request_id_of(request), headers, {})
 
 
-def _on_warehouse_down(request: Request, error: Exception) -> Response:
-    logger.warning("warehouse down: %s", error)
-    detail = "the warehouse gave no answer; try again later"
-    problem = ProblemError(WAREHOUSE_DOWN, detail, retry_after=WAREHOUSE_RETRY_SECONDS)
-    return problem_response(problem, request_id_of(request))
-
-
-def _on_query_error(request: Request, error: Exception) -> Response:
+def problem_of(error: WarehouseError) -> ProblemError:
+    """What a failure of the warehouse is to a client."""
+    if isinstance(error, WarehouseUnavailableError | EmbeddedServerError):
+        detail = "the warehouse gave no answer; try again later"
+        return ProblemError(WAREHOUSE_DOWN, detail, retry_after=WAREHOUSE_RETRY_SECONDS)
     if isinstance(error, WarehouseQueryError) and error.name in _NOTHING_STORED:
         detail = "the database has no tables of this version yet; run a tick (`hl-assets run`)"
-        return problem_response(ProblemError(NO_DATA, detail, retry_after=60), request_id_of(request))
-    logger.error("query refused", exc_info=error)
-    return internal_error(request_id_of(request))
+        return ProblemError(NO_DATA, detail, retry_after=NO_DATA_RETRY_SECONDS)
+    return ProblemError(INTERNAL, _UNEXPECTED)
+
+
+def _on_warehouse_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, WarehouseError):
+        raise error
+    problem = problem_of(error)
+    if problem.kind is INTERNAL:
+        logger.error("request %s: query refused", request_id_of(request), exc_info=error)
+    else:
+        logger.warning("request %s: %s", request_id_of(request), error)
+    return problem_response(problem, request_id_of(request))
 
 
 _HEADERS: Mapping[int, Mapping[str, Any]] = {
@@ -241,9 +252,3 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in sorted(statuses)
     }
-
-
-def all_of(kinds: Sequence[Kind]) -> str:
-    """Kinds of problem as a Markdown table."""
-    rows = [f"| {kind.status} | `{_TYPE}{kind.name}` | {kind.title} |" for kind in kinds]
-    return "\n".join(["| status | type | |", "|---|---|---|", *rows])

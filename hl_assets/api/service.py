@@ -20,7 +20,15 @@ from starlette.responses import Response
 
 from hl_assets.api import models
 from hl_assets.api.caching import Body, BodyCache
-from hl_assets.api.problems import NO_DATA, OVERLOADED, STALE, UNKNOWN_SLOT, UNSETTLED, ProblemError
+from hl_assets.api.problems import (
+    NO_DATA,
+    NO_DATA_RETRY_SECONDS,
+    OVERLOADED,
+    STALE,
+    UNKNOWN_SLOT,
+    UNSETTLED,
+    ProblemError,
+)
 from hl_assets.api.responses import body_response
 from hl_assets.api.snapshots import NoSlotError, Snapshot, Snapshots, UnsettledError
 from hl_assets.api.telemetry import Telemetry
@@ -238,5 +246,7 @@ def unknown_slot(slot: datetime | None) -> ProblemError:
 
 def _no_slot(as_of: datetime | None) -> ProblemError:
     if as_of is None:
-        return ProblemError(NO_DATA, "no slot is scored yet; run a tick (`hl-assets run`)", retry_after=60)
+        return ProblemError(
+            NO_DATA, "no slot is scored yet; run a tick (`hl-assets run`)", retry_after=NO_DATA_RETRY_SECONDS
+        )
     return ProblemError(UNKNOWN_SLOT, f"no slot is stored at or before {slot_text(as_of)}")

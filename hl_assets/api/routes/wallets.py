@@ -19,6 +19,7 @@ from hl_assets.api.problems import (
     TICK_RUNNING,
     ProblemError,
     documented,
+    problem_of,
 )
 from hl_assets.api.queries import ANALYSIS_COLUMNS, Row, Selection, read_ranked
 from hl_assets.api.responses import JSON
@@ -26,6 +27,7 @@ from hl_assets.api.service import Service, View
 from hl_assets.api.text import safe_name, safe_prose
 from hl_assets.api.ticks import TickNotStartedError, TickRunningError, TickStarted
 from hl_assets.slots import parse_slot
+from hl_assets.warehouse.errors import WarehouseError
 
 _ANALYSIS = frozenset({"agent_analysis_text", "grade_source", *models.AGENT_SCORES, *models.ANALYSIS_GRADES})
 _FIELDS = tuple(models.WalletRow.model_fields)
@@ -67,9 +69,10 @@ def wallets_router(service: Service) -> APIRouter:
                 lambda view: wallets_document(view, parameters, started),
                 key=(started.run_id, *parameters.key()),
             )
-        except ProblemError as problem:  # the tick runs all the same, and the client should know which
+        except (ProblemError, WarehouseError) as error:  # the tick runs all the same: say which it is
+            problem = problem_of(error) if isinstance(error, WarehouseError) else error
             problem.extension = {**problem.extension, "run_id": started.run_id}
-            raise
+            raise problem from error
         return Response(body.raw, headers={"Cache-Control": "no-store"}, media_type=JSON)
 
     return router
