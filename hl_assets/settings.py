@@ -6,6 +6,7 @@ arguments. `.env.example` is generated from this module (`python -m hl_assets.se
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -282,6 +283,57 @@ class Settings(BaseSettings):
         ge=0,
     )
 
+    # The REST API
+    api_port: int = setting(
+        "API_PORT", 8080, "Port of the REST API that `hl-assets serve` and `dev` start.", ge=1, le=65535
+    )
+    api_write_key: SecretStr | None = setting(
+        "API_WRITE_KEY",
+        None,
+        "Key that may request a tick (`save_to_db=true`, header X-API-Key); unset: nobody may.",
+        min_length=16,
+    )
+    api_cors_origins: str = setting(
+        "API_CORS_ORIGINS",
+        "",
+        "Origins whose web pages may read the API, separated by commas, e.g. https://board.example; empty: none.",
+        pattern=r"^(https?://[^/,\s*]+(\s*,\s*https?://[^/,\s*]+)*)?$",
+    )
+    api_rate_per_minute: int = setting(
+        "API_RATE_PER_MINUTE",
+        600,
+        "Requests a client may make per minute in the long run; 0: no limit.",
+        ge=0,
+    )
+    api_rate_burst: int = setting(
+        "API_RATE_BURST", 120, "Requests a client that was quiet may make at once.", ge=1
+    )
+    api_trusted_proxies: str = setting(
+        "API_TRUSTED_PROXIES",
+        "",
+        "Addresses or networks of proxies in front of the API, separated by commas; only their X-Forwarded-For is believed.",
+    )
+    api_threads: int = setting("API_THREADS", 8, "Queries of the API running at once.", ge=1, le=64)
+    api_cache_mb: int = setting(
+        "API_CACHE_MB", 64, "Memory for finished answers of the API; 0 keeps none.", ge=0, le=4096
+    )
+    api_snapshot_seconds: float = setting(
+        "API_SNAPSHOT_SECONDS",
+        1.0,
+        "How long the API goes on with the snapshot it knows before it looks for a newer one; 0: it always looks.",
+        ge=0,
+        le=60,
+    )
+    api_query_timeout_seconds: float = setting(
+        "API_QUERY_TIMEOUT_SECONDS", 20.0, "Longest query of the API.", ge=1
+    )
+    api_refuse_stale: bool = setting(
+        "API_REFUSE_STALE",
+        False,
+        "Whether the API answers 503 instead of data older than FRESHNESS_FAIL_MINUTES when asked about the present; "
+        "otherwise it serves them marked `stale`.",
+    )
+
     # The sandbox
     sandbox_port: int = setting(
         "SANDBOX_PORT", 8455, "Port of the sandbox that `hl-assets dev` starts.", ge=1, le=65535
@@ -333,6 +385,7 @@ class Settings(BaseSettings):
                 parse(text)
             except ValueError as error:
                 raise ValueError(f"{name}={text}: {error}") from error
+        _check_networks(self.api_trusted_proxies)
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
@@ -357,6 +410,14 @@ class Settings(BaseSettings):
     def now(self) -> datetime:
         """The present moment, UTC: the frozen clock where one is set."""
         return self.clock.astimezone(UTC) if self.clock is not None else datetime.now(UTC)
+
+
+def _check_networks(text: str) -> None:
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            ip_network(name)
+        except ValueError as error:
+            raise ValueError(f"API_TRUSTED_PROXIES: {error}; write e.g. 10.0.0.1,192.168.0.0/16") from error
 
 
 def env_example() -> str:

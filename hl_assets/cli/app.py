@@ -255,6 +255,40 @@ def sandbox(
     )
 
 
+@app.command(epilog="Examples: `hl-assets serve`, `hl-assets serve --source live --host 0.0.0.0 --port 80`")
+def serve(
+    source: SourceOption = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port, 0 for a free one [default: API_PORT, else 8080].", min=0, max=65535),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve the REST API over what is stored, until Ctrl-C; docs/api.md describes it."""
+    from hl_assets.cli.serve import run_serve  # noqa: PLC0415
+
+    run_serve(_values(source=source, recording=recording), host, port)
+
+
+@app.command(epilog="Example: `hl-assets tick --source live`")
+def tick(
+    source: SourceOption = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+    ] = None,
+    verdict: Annotated[
+        Path | None, typer.Option(help="File to write the run's id into once it is accepted.", hidden=True)
+    ] = None,
+) -> None:
+    """Materialise the current slot without printing the ranking, unless a tick is unfinished."""
+    from hl_assets.cli.tick import run_tick  # noqa: PLC0415
+
+    raise typer.Exit(run_tick(_values(source=source, recording=recording), verdict))
+
+
 @app.command(epilog="Examples: `hl-assets dev`, `hl-assets dev --source live --port 3001`")
 def dev(
     source: SourceOption = None,
@@ -265,11 +299,19 @@ def dev(
         int | None, typer.Option(help="Wallets to fetch each slot [default: TOP_N_WALLETS, else 100].")
     ] = None,
     port: Annotated[int, typer.Option(help="Port of Dagster's UI on 127.0.0.1.", min=1, max=65535)] = 3000,
+    api_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the REST API on 127.0.0.1 [default: API_PORT, else 8080].", min=1, max=65535
+        ),
+    ] = None,
 ) -> None:
-    """Run everything: embedded ClickHouse, local exchange (unless live), Dagster's UI and daemon with schedules on."""
+    """Run everything: embedded ClickHouse, local exchange (unless live), Dagster with schedules on, the REST API."""
     from hl_assets.cli.dev import run_dev  # noqa: PLC0415
 
-    raise typer.Exit(run_dev(_values(source=source, recording=recording, top_n=top_n), port))
+    raise typer.Exit(
+        run_dev(_values(source=source, recording=recording, top_n=top_n, api_port=api_port), port)
+    )
 
 
 @warehouse_app.command("start")

@@ -35,7 +35,8 @@ def run_dev(values: dict[str, object], port: int) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a service manager's stop is as clean as Ctrl-C
-    _refuse_taken_port(port)
+    _refuse_taken_port(port, "--port")
+    _refuse_taken_port(settings.api_port, "--api-port")
     with ExitStack() as stack:
         overrides: dict[str, Any] = {**values, "home": settings.home.resolve(), "schedules_on": True}
         if settings.source != "live":
@@ -45,6 +46,7 @@ def run_dev(values: dict[str, object], port: int) -> int:
             _start_warehouse(Settings.load(**overrides), stack, console)
         settings = Settings.load(**overrides)
         home = prepare_dagster_home(settings)
+        _start_api(environment_of(overrides), settings, stack, console)
         dagster = _start_dagster(home, environment_of(overrides), port)
         console.print(
             f"Dagster UI      http://127.0.0.1:{port} (instance in {home})", highlight=False, soft_wrap=True
@@ -60,7 +62,7 @@ def run_dev(values: dict[str, object], port: int) -> int:
             _stop_dagster(dagster)
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_taken_port(port: int, option: str) -> None:
     """Dagster would start its daemon all the same and leave a person looking at somebody else's UI."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -68,7 +70,7 @@ def _refuse_taken_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise CommandError(
-                f"port {port} on 127.0.0.1 is taken ({error.strerror}); stop what uses it, or choose another with --port"
+                f"port {port} on 127.0.0.1 is taken ({error.strerror}); stop what uses it, or choose another with {option}"
             ) from error
 
 
@@ -103,6 +105,36 @@ def _start_dagster(home: Path, environment: Mapping[str, str], port: int) -> "su
         env={**os.environ, **environment, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": "ignore"},
         start_new_session=True,
     )
+
+
+def _start_api(
+    environment: Mapping[str, str], settings: Settings, stack: ExitStack, console: Console
+) -> None:
+    """The REST API, with its log in a file; it stops before everything it reads from."""
+    log = settings.home / "logs" / "api.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        api = subprocess.Popen(  # noqa: S603 - our own arguments
+            [sys.executable, "-m", "hl_assets.cli", "serve", "--source", settings.source],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    stack.callback(_stop_api, api)
+    url = f"http://127.0.0.1:{settings.api_port}"
+    console.print(
+        f"REST API        {url} (endpoints: {url}/docs; log: {log})", highlight=False, soft_wrap=True
+    )
+
+
+def _stop_api(api: "subprocess.Popen[bytes]") -> None:
+    api.terminate()
+    try:
+        api.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        api.kill()
+        api.wait()
 
 
 def _stop_dagster(dagster: "subprocess.Popen[bytes]") -> None:
