@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from hl_assets.definitions import build_defs
-from hl_assets.jobs import ASSETS_IN_ORDER, FRESHNESS_CHECK
+from hl_assets.jobs import ASSETS_IN_ORDER, DAILY_ASSETS, FRESHNESS_CHECK
 from hl_assets.schemas import TABLES
 from hl_assets.settings import Settings
 
@@ -26,7 +26,7 @@ def test_loads_in_a_fresh_interpreter_without_secrets(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == [], "loading writes nothing"
 
 
-@pytest.mark.parametrize("name", ASSETS_IN_ORDER)
+@pytest.mark.parametrize("name", [*ASSETS_IN_ORDER, *DAILY_ASSETS])
 def test_every_asset_is_described(name: str) -> None:
     node = GRAPH.get(dg.AssetKey(name))
     assert len(node.description or "") > 80
@@ -70,14 +70,14 @@ def test_lineage_is_the_flow_of_a_slot() -> None:
         "equity_curves": {"portfolio_histories"},
         "wallet_metrics": {"portfolio_histories"},
         "ai_grades": {"wallet_metrics"},
-        "wallet_scores": {"wallet_metrics", "ai_grades"},
+        "wallet_scores": {"wallet_metrics", "ai_grades", "portfolio_histories", "vaults"},
     }
 
 
 def test_the_tick_runs_in_one_process_and_freshness_is_also_watched_without_it() -> None:
     tick = DEFS.resolve_job_def("tick")
     assert tick.executor_def.name == "in_process"
-    assert {node.name for node in tick.nodes} == {*ASSETS_IN_ORDER, "freshness_watch"}
+    assert {node.name for node in tick.nodes} == {*ASSETS_IN_ORDER, *DAILY_ASSETS, "freshness_watch"}
     freshness = DEFS.resolve_job_def("freshness")
     assert {node.name for node in freshness.nodes} == {"freshness_watch"}
 

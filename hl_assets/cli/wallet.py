@@ -91,6 +91,8 @@ def show_wallet(
         scores, grade, metrics = None, None, _metrics_as_known(curves, slot, settings)
     if scores is not None:
         console.print(_score_table(scores))
+        for line in _standing_lines(scores):
+            console.print(line, soft_wrap=True)
     if metrics is not None:
         console.print(_metric_table(metrics))
     if grade is not None:
@@ -181,6 +183,30 @@ def _score_table(scores: Row) -> Table:
         score = scores[f"{name}_score"]
         table.add_row(name, percent(scores[f"{name}_percentile"]), "-" if pd.isna(score) else f"{score:.0f}")
     return table
+
+
+def _standing_lines(scores: Row) -> Iterator[Text]:
+    """The other scores, trust, trend and flags, with the reasons of what is unknown."""
+    why = scores["null_reasons"]
+
+    def told(name: str, pattern: str) -> str:
+        if name in why:
+            return f"unknown ({why[name].replace('_', ' ')})"
+        return format(float(scores[name]), pattern)
+
+    yield Text(
+        f"without AI {told('quant_score', '.1f')}, by rules {told('rule_score', '.1f')}, by the model "
+        f"{told('agent_score', '.1f')}, adjusted for trust {told('adjusted_score', '.1f')}"
+    )
+    yield Text(
+        f"trust {scores['trust_label']}: {told('trust', '.0f')} of 100, from {told('sample_days', '.0f')} days and "
+        f"{scores['n_daily_steps']} daily returns"
+    )
+    yield Text(
+        f"trend: {told('trend_slope', '+.1f')} points per 7 days; ranks climbed: {told('rank_change', '+.0f')}"
+    )
+    if scores["entity_flags"]:
+        yield Text(f"may be no trader: {', '.join(scores['entity_flags']).replace('_', ' ')}")
 
 
 def _metric_table(metrics: Row) -> Table:

@@ -37,7 +37,8 @@ class EntityLimits:
 
     Attributes:
         flow_dominated: share of steps whose deposit or withdrawal is at least half of the capital at work.
-        one_big_win: share of the total daily log return that the best day earned.
+        one_big_win: share of the total daily log return that the best day earned. On short or hardly profitable records
+            chance alone reaches half of it often: a question to ask, not a verdict.
     """
 
     flow_dominated: float = 0.2

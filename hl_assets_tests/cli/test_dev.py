@@ -65,7 +65,7 @@ def test_everything_starts_and_stops_together(tmp_path: Path, how: signal.Signal
             nodes = httpx.post(
                 f"http://127.0.0.1:{ui}/graphql", json={"query": _LINEAGE}, trust_env=False
             ).json()
-            assert len(nodes["data"]["assetNodes"]) == 6
+            assert len(nodes["data"]["assetNodes"]) == 7
             assert answers(f"http://127.0.0.1:{exchange}/sandbox/clock")
             assert status(tmp_path / ".hl_assets" / "clickhouse") is not None
             dev.send_signal(how)

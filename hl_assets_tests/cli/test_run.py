@@ -99,6 +99,8 @@ def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.Complet
         "Grade by rules",
         "the exchange's own PnL",
         "sharpe",
+        "by the model unknown (no valid grade)",
+        "trend: unknown (too few scores)",
     ):
         assert expected in shown.stdout
     assert "Return index" in shown.stdout, "the curve is drawn"
@@ -113,9 +115,53 @@ def test_wallet_explains_its_figures(shell: Shell, first_run: subprocess.Complet
     assert "Rank" not in known.stdout
 
 
+def test_top_hides_flagged_accounts_only_when_asked_and_says_so(
+    shell: Shell, first_run: subprocess.CompletedProcess[str]
+) -> None:
+    everybody = shell.run("top", "--rows", "12")
+    assert "hidden" not in everybody.stdout
+    assert all(heading in everybody.stdout for heading in ("trust", "trend/7d", "moved", "style", "flags"))
+    sql = "SELECT wallet FROM wallet_scores WHERE is_eligible AND has(entity_flags, 'zero_volume')"
+    idle = {row["wallet"] for row in json.loads(shell.run("query", sql, "--format", "json").stdout)}
+    hidden = shell.run("top", "--rows", "12", "--hide", "zero_volume")
+    shown = {line[1] for line in ranked_wallets(everybody.stdout)}
+    assert {line[1] for line in ranked_wallets(hidden.stdout)} == shown - idle
+    assert f"hidden: zero_volume ({len(idle)} of {len(shown)} ranked)" in hidden.stdout
+    default = shell.run("top", "--hide", "default", ENTITY_FILTER="one_big_win")
+    assert "hidden: one_big_win (" in default.stdout
+
+
+def test_rescoring_stands_beside_the_published_ranking(
+    shell: Shell, first_run: subprocess.CompletedProcess[str]
+) -> None:
+    before = shell.run("top", "--rows", "12").stdout
+    done = shell.run("rescore", "--weights", "max_drawdown=5", "--name", "cautious", "--from", "2026-05-31")
+    assert done.returncode == 0, done.stderr
+    assert "(cautious): max_drawdown 50.0%" in done.stdout
+    assert f"1 slots from {AS_OF} to {AS_OF}" in done.stdout
+    assert shell.run("top", "--rows", "12").stdout == before
+    other = shell.run("top", "--rows", "12", "--config", "cautious")
+    assert ", configuration " in other.stdout
+    assert sorted(line[1] for line in ranked_wallets(other.stdout)) == sorted(
+        line[1] for line in ranked_wallets(before)
+    )
+    assert ranked_wallets(other.stdout) != ranked_wallets(before)
+    taken = shell.run("rescore", "--weights", "roi=5", "--name", "cautious")
+    assert (taken.returncode, "already names configuration" in taken.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["top", "--hide", "vaults"], "no entity flag is called 'vaults'"),
+        (["top", "--config", "unknown"], "no scores of configuration 'unknown' are stored"),
+        (["rescore", "--weights", "sharpe=1"], "no scored metric is called 'sharpe'"),
+        (["rescore", "--weights", "roi=1"], "these are the default weights"),
+        (["rescore", "--weights", "roi=2", "--name", "a b"], "--name 'a b'"),
+        (
+            ["rescore", "--weights", "roi=2", "--to", "2020-01-01"],
+            "no slot is scored between the beginning and",
+        ),
         (["wallet", "0x123"], "not a wallet address"),
         (["wallet", "0x" + "1" * 40], "nothing is stored about 0x1111"),
         (["top", "--as-of", "2020-01-01"], "no slot is scored at or before 2020-01-01"),
@@ -180,7 +226,9 @@ def test_warehouse_commands(shell: Shell, first_run: subprocess.CompletedProcess
     assert "0x" in shell.run("top").stdout, "it starts again on demand, data intact"
 
 
-@pytest.mark.parametrize("command", [["run"], ["top"], ["wallet"], ["query"], ["sandbox"], ["dev"]])
+@pytest.mark.parametrize(
+    "command", [["run"], ["top"], ["wallet"], ["rescore"], ["query"], ["sandbox"], ["dev"]]
+)
 def test_help_has_examples(shell: Shell, command: Sequence[str]) -> None:
     text = shell.run(*command, "--help").stdout
     assert "Usage" in text

@@ -21,7 +21,7 @@ from hl_assets_tests.pipeline.conftest import (
 )
 
 TEN_MINUTES = timedelta(minutes=10)
-RAW = ("leaderboard", "portfolio_histories")
+RAW = ("leaderboard", "vaults", "portfolio_histories")
 
 
 def test_a_tick_materialises_and_checks_every_asset(platform: Platform) -> None:
@@ -30,7 +30,7 @@ def test_a_tick_materialises_and_checks_every_asset(platform: Platform) -> None:
     materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert materialised == {*RAW, *DERIVED}
     checks = checks_of(result)
-    assert len(checks) == 35
+    assert len(checks) == 40
     assert all(check.passed for check in checks.values()), [
         key for key, check in checks.items() if not check.passed
     ]
@@ -129,7 +129,7 @@ def test_a_withdrawn_source_withdraws_what_was_derived_from_it(platform: Platfor
         Publisher(store).withdraw(PORTFOLIO_FETCHES, [SLOT], Provenance("test", "test", "simulated"))
     assert platform.materialize(DERIVED, "2026-05-31").success
     slots = platform.manifest_slots()
-    assert {tuple(slots[table]) for table in DERIVED} == {(SLOT + TEN_MINUTES,)}
+    assert {tuple(slots[table]) for table in (*DERIVED, "score_runs")} == {(SLOT + TEN_MINUTES,)}
 
 
 def test_a_missed_derivation_heals_on_the_next_tick(platform: Platform) -> None:

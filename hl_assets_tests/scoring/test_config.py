@@ -1,8 +1,11 @@
+import hashlib
+import json
+
 import pytest
 
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.eligibility import EligibilityRules
-from hl_assets.scoring.config import ScoringConfig, ScoringConfigError
+from hl_assets.scoring.config import ScoringConfig, ScoringConfigError, parse_weights
 
 
 def weights(**changes):
@@ -63,3 +66,34 @@ def test_weights_cannot_be_changed_afterwards():
     assert config.weights["roi"] == 1.0
     with pytest.raises(TypeError):
         config.weights["roi"] = 9.0
+
+
+def test_weights_are_read_from_text():
+    parsed = parse_weights(" max_drawdown=2, roi=0.5 ")
+    assert parsed == weights(max_drawdown=2.0, roi=0.5)
+    assert parse_weights("") == weights()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("roi", "'roi' is not NAME=NUMBER"),
+        ("sharpe=1", "no scored metric is called 'sharpe'; there are max_drawdown, roi"),
+        ("roi=much", "'much' is not a number"),
+        ("roi=1,roi=2", "roi is given twice"),
+        ("roi=-1", "weight of roi"),
+        ("roi=nan", "weight of roi"),
+        (",".join(f"{name}=0" for name in SCORED_METRICS), "at least one"),
+    ],
+)
+def test_a_text_that_is_no_weights_is_named(text, message):
+    with pytest.raises(ScoringConfigError, match=message):
+        parse_weights(text)
+
+
+def test_the_hash_is_that_of_the_published_text():
+    config = ScoringConfig(weights(roi=2.0))
+    assert hashlib.sha256(config.canonical_json().encode()).hexdigest()[:16] == config.config_hash()
+    content = json.loads(config.canonical_json())
+    assert content["version"] == config.version
+    assert content["weights"]["roi"] == pytest.approx(2 / 7)
