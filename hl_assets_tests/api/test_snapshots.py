@@ -13,12 +13,14 @@ from hl_assets.api.app import create_app
 from hl_assets.api.serving import ApiServer
 from hl_assets.api.snapshots import NoSlotError, Snapshots
 from hl_assets.schemas import TABLES
+from hl_assets.schemas.contract import TableContract
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 from hl_assets.schemas.scores import WALLET_SCORES
 from hl_assets.settings import Settings
+from hl_assets.warehouse import ddl
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets_tests.api.conftest import NOW, SLOTS
 from hl_assets_tests.api.generations import PROVENANCE, Template, Writer, generations_in, wallets_of
@@ -59,6 +61,15 @@ class Clock:
 
 def always_asking(store: Warehouse) -> Snapshots:
     return Snapshots(store, patience=0)
+
+
+def wait_until_removed(store: Warehouse, table: TableContract, version: int) -> None:
+    """The publisher does not wait for the rows it deletes."""
+    deadline = time.monotonic() + 20
+    sql = f"SELECT count() FROM {ddl.versions_table(table)} WHERE _version = {{version:UInt64}}"
+    while store.read_rows(sql, {"version": version}) != [(0,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_nothing_is_stored(empty: Warehouse) -> None:
@@ -104,7 +115,9 @@ def test_a_version_that_is_gone_is_replaced_by_the_newest_and_said_so(
     writer = Writer(empty, template, SLOT, retain_seconds=0)
     writer.raw()
     writer.one_after_the_other(1)
+    old = writer.versions[WALLET_METRICS.name]
     writer.derive(WALLET_METRICS, generation=2, upstream=(PORTFOLIO_FETCHES,))
+    wait_until_removed(empty, WALLET_METRICS, old)
     snapshot = always_asking(empty).at(None)
     assert not snapshot.consistent
     assert snapshot.pins[WALLET_METRICS.name].version == writer.versions[WALLET_METRICS.name]
@@ -128,6 +141,7 @@ def test_a_snapshot_is_whole_until_its_rows_are_removed(empty: Warehouse, templa
     assert snapshots.at(None).id != old.id
     assert snapshots.still_whole(old), "also after somebody else looked"
     Writer(empty, template, SLOT, retain_seconds=0).all_at_once(3)
+    wait_until_removed(empty, WALLET_SCORES, old.scores.version)
     assert not snapshots.still_whole(old)
     assert snapshots.still_whole(snapshots.at(None))
 
