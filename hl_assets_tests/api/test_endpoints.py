@@ -135,7 +135,7 @@ def test_pages_make_up_the_list(api: httpx.Client, store: Warehouse) -> None:
             lambda row: row["sample_days"] >= 100 and row["trading_style"] == "Unclassified",
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_filters(
     api: httpx.Client, parameters: Mapping[str, Any], condition: Callable[[Mapping[str, Any]], bool]
