@@ -102,3 +102,20 @@ def test_the_packaged_instance_configuration_is_the_repositorys() -> None:
     assert (PACKAGE / "dagster.yaml").read_text(encoding="utf-8") == (REPOSITORY / "dagster.yaml").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_api_serves_without_dagster_and_is_served_by_the_command_line_only() -> None:
+    served = [path for path in MODULES if top_of(path) == "api"]
+    assert served
+    foreign = (
+        "hl_assets.assets",
+        "hl_assets.checks",
+        "hl_assets.resources",
+        "hl_assets.cli",
+        "hl_assets.jobs",
+    )
+    assert [name for path in served for name in imports_of(path) if name.startswith(foreign)] == []
+    users = {
+        top_of(path) for path in MODULES for name in imports_of(path) if name.startswith("hl_assets.api")
+    }
+    assert users == {"api", "cli"}
