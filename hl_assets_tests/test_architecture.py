@@ -112,3 +112,20 @@ def test_who_grades_by_rule_does_not_wait_for_the_sdk_and_who_reads_not_for_dags
         "import hl_assets.definitions; assert 'anthropic' not in sys.modules; assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
+
+
+def test_the_api_serves_without_dagster_and_is_served_by_the_command_line_only() -> None:
+    served = [path for path in MODULES if top_of(path) == "api"]
+    assert served
+    foreign = (
+        "hl_assets.assets",
+        "hl_assets.checks",
+        "hl_assets.resources",
+        "hl_assets.cli",
+        "hl_assets.jobs",
+    )
+    assert [name for path in served for name in imports_of(path) if name.startswith(foreign)] == []
+    users = {
+        top_of(path) for path in MODULES for name in imports_of(path) if name.startswith("hl_assets.api")
+    }
+    assert users == {"api", "cli"}

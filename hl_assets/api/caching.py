@@ -8,6 +8,9 @@ import gzip
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 _GZIP_LEVEL = 5
 _SMALL = 1_000
@@ -46,6 +49,31 @@ class Body:
         return len(self.raw) * 5 // 4 + 512
 
 
+class Together:
+    """Work that is done once for everybody who wants it at the same time. For one event loop."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def run(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """The result of the work under way for a key, begun now if there is none.
+
+        A client that goes away does not stop it: others may be waiting. What it raises, everybody who waits gets.
+        """
+        task = self._tasks.get(key)
+        if task is None:
+            task = asyncio.ensure_future(make())
+            self._tasks[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
+        result: _T = await asyncio.shield(task)
+        return result
+
+    def _finished(self, key: Hashable, done: "asyncio.Task[Any]") -> None:
+        del self._tasks[key]
+        if not done.cancelled():
+            done.exception()  # looked at, in case everybody who waited went away
+
+
 class BodyCache:
     """The least recently used answers go first. For one event loop.
 
@@ -56,7 +84,7 @@ class BodyCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Task[Body]] = {}
+        self._making = Together()
         self.bytes = 0
         self.hits = 0
         self.misses = 0
@@ -73,30 +101,17 @@ class BodyCache:
         return body
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[Body]]) -> Body:
-        """The answer; made, if it is not there. Whoever asks meanwhile waits for the same one.
-
-        A client that goes away does not stop it: others may be waiting. What `make` raises, everybody who waits gets.
-        """
+        """The answer; made, if it is not there. Whoever asks meanwhile waits for the same one."""
         found = self.find(key)
-        if found is not None:
-            return found
-        task = self._making.get(key)
-        if task is None:
-            self.misses += 1
-            task = asyncio.ensure_future(make())
-            self._making[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
-        return await asyncio.shield(task)
+        return found if found is not None else await self._making.run(key, lambda: self._made(key, make))
 
-    def _finished(self, key: Hashable, done: "asyncio.Task[Body]") -> None:
-        self._making.pop(key, None)
-        if done.cancelled() or done.exception() is not None:
-            return
-        body = done.result()
-        if body.size > self._max_bytes:
-            return
-        self._bodies[key] = body
-        self.bytes += body.size
-        while self.bytes > self._max_bytes:
-            _, gone = self._bodies.popitem(last=False)
-            self.bytes -= gone.size
+    async def _made(self, key: Hashable, make: Callable[[], Awaitable[Body]]) -> Body:
+        self.misses += 1
+        body = await make()
+        if body.size <= self._max_bytes:
+            self._bodies[key] = body
+            self.bytes += body.size
+            while self.bytes > self._max_bytes:
+                _, gone = self._bodies.popitem(last=False)
+                self.bytes -= gone.size
+        return body

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hl_assets.api import models
-from hl_assets.api.caching import Body, BodyCache
+from hl_assets.api.caching import Body, BodyCache, Together
 from hl_assets.api.problems import (
     NO_DATA,
     NO_DATA_RETRY_SECONDS,
@@ -102,6 +102,7 @@ class Service:
         self.telemetry = Telemetry()
         self.snapshots = Snapshots(store, patience=settings.api_snapshot_seconds)
         self.cache = BodyCache(settings.api_cache_mb * 2**20)
+        self._looks = Together()
         self.hidden_flags = hidden_flags
         self.store = store
         self._threads = anyio.CapacityLimiter(settings.api_threads)
@@ -179,7 +180,11 @@ class Service:
         if known is not None:
             return known
         try:
-            return await self.in_thread(lambda: self.snapshots.at(as_of))
+            if (
+                not self.settings.api_snapshot_seconds
+            ):  # a look that began before this request may be too old for it
+                return await self.in_thread(lambda: self.snapshots.at(as_of))
+            return await self._looks.run(as_of, lambda: self.in_thread(lambda: self.snapshots.at(as_of)))
         except NoSlotError:
             raise _no_slot(as_of) from None
         except UnsettledError:

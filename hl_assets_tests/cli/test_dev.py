@@ -57,6 +57,7 @@ class Dev:
     process: "subprocess.Popen[bytes]"
     ui: str
     exchange: str
+    api: str
     clickhouse: Path
     log: Path
 
@@ -67,25 +68,33 @@ class Dev:
         assert status(self.clickhouse) is None
         assert not answers(f"{self.exchange}/sandbox/clock")
         assert not answers(f"{self.ui}/server_info")
+        assert not answers(f"{self.api}/healthz")
         return self.log.read_text()
 
 
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Dev]:
     """`hl-assets dev` on a small sandbox, just started."""
-    ui, exchange = free_port(), free_port()
+    ui, exchange, api = free_port(), free_port(), free_port()
     log = tmp_path / "dev.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "hl_assets.cli", "dev", "--port", str(ui)],
             cwd=tmp_path,
-            env=bare_environment(SANDBOX_PORT=str(exchange), SANDBOX_WALLETS="200"),
+            env=bare_environment(SANDBOX_PORT=str(exchange), SANDBOX_WALLETS="200", API_PORT=str(api)),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     home = tmp_path / ".hl_assets" / "clickhouse"
-    yield Dev(process, f"http://127.0.0.1:{ui}", f"http://127.0.0.1:{exchange}", home, log)
+    yield Dev(
+        process,
+        f"http://127.0.0.1:{ui}",
+        f"http://127.0.0.1:{exchange}",
+        f"http://127.0.0.1:{api}",
+        home,
+        log,
+    )
     process.kill()
     process.wait()
 
@@ -97,6 +106,7 @@ def test_everything_starts_and_stops_together(dev: Dev) -> None:
     nodes = httpx.post(f"{dev.ui}/graphql", json={"query": _LINEAGE}, trust_env=False).json()
     assert len(nodes["data"]["assetNodes"]) == 7
     assert answers(f"{dev.exchange}/sandbox/clock")
+    wait_for(f"{dev.api}/healthz", 30)
     assert status(dev.clickhouse) is not None
     text = dev.stop(signal.SIGTERM)
     assert "Dagster UI" in text
