@@ -100,7 +100,7 @@ async def _evaluate(
         report = await evaluate(grader, cases, repeat, with_metamorphic=with_metamorphic)
     if grader.trouble is not None:
         raise CommandError(grader.trouble)
-    return report.model_copy(update={"calls": tally.calls, "estimated_usd": tally.usd})
+    return report.with_cost(estimated_usd=tally.usd, calls=tally.calls)
 
 
 def _cases(path: Path | None) -> Sequence[GoldenCase]:

@@ -1,3 +1,5 @@
+"""The golden set: coherent inputs, expectations that the rules meet, and refused files."""
+
 import json
 from collections import Counter
 

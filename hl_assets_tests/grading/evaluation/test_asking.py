@@ -1,3 +1,5 @@
+"""Asking a grader as the platform does, and what it said before the edge rules."""
+
 import asyncio
 
 import pytest
