@@ -124,6 +124,33 @@ class Settings(BaseSettings):
         "Leaderboard measure the wallets are picked by: pnl, roi, volume or account_value.",
     )
 
+    fetch_plan: Literal["top", "board"] = setting(
+        "FETCH_PLAN",
+        "top",
+        "What a slot fetches: top: the TOP_N_WALLETS; board: these, and with what is left of the slot's request weight the "
+        "wallets of the whole board in which a fetch saves most staleness.",
+    )
+    fetch_max_age_hours: float = setting(
+        "FETCH_MAX_AGE_HOURS",
+        72.0,
+        "With FETCH_PLAN=board, a wallet that shows no move on the board is fetched again after this long.",
+        gt=0,
+    )
+    fetch_reserve_seconds: float = setting(
+        "FETCH_RESERVE_SECONDS",
+        60.0,
+        "With FETCH_PLAN=board, the time at a slot's end that is planned without fetches, for what is derived from them.",
+        ge=0,
+        lt=600,
+    )
+    max_data_age_hours: float | None = setting(
+        "MAX_DATA_AGE_HOURS",
+        None,
+        "A slot's metrics, grades and scores cover every wallet whose newest answer is at most this old; unset: only the "
+        "wallets that the slot itself fetched. Set it with FETCH_PLAN=board.",
+        gt=0,
+    )
+
     # Definitions
     funding_floor_usd: float = setting(
         "FUNDING_FLOOR_USD",

@@ -131,6 +131,14 @@ class HyperliquidClient:
             raise group.exceptions[0] from None
         return [outcomes[wallet] for wallet in distinct]
 
+    async def weight_within(self, seconds: float) -> int:
+        """The weight that could still be spent from now until then, after what all processes have spent and reserved.
+
+        Raises:
+            RateLimitStateError: The budget's shared file is unusable.
+        """
+        return await self._fetcher.weight_within(seconds)
+
     async def _outcome(self, wallet: str, ends_at: float | None) -> PortfolioOutcome:
         tally = Tally(time.monotonic())
         response: PortfolioResponse | None = None

@@ -124,6 +124,14 @@ class Fetcher:
             self._http = None
         self._budget.close()
 
+    async def weight_within(self, seconds: float) -> int:
+        """The weight that could still be spent from now until then.
+
+        Raises:
+            RateLimitStateError: The budget's shared file is unusable.
+        """
+        return await self._budget.free_within(seconds)
+
     def now(self) -> datetime:
         """The clock's instant in UTC."""
         instant = self._clock()
