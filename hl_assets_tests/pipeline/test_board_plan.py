@@ -144,3 +144,35 @@ def test_running_the_plan_twice_changes_nothing(planned: Platform) -> None:
     before = planned.read()
     assert planned.materialize(RAW, DAY).success
     assert_same_tables(before, planned.read())
+
+
+def test_wallets_of_earlier_slots_stay_covered_while_their_data_are_young(planned: Platform) -> None:
+    planned.overrides |= {"max_data_age_hours": 0.2}
+    slots = [SLOT + turn * TEN_MINUTES for turn in range(3)]
+    for slot in slots:
+        planned.at(slot)
+        fresh_budget(planned, f"{slot:%H%M}")
+        assert planned.materialize([*RAW, "equity_curves", "wallet_metrics"], DAY).success
+    tables = planned.read()
+    fetches, metrics = tables["portfolio_fetches"], tables["wallet_metrics"]
+    for turn, slot in enumerate(slots):
+        young = fetches[(fetches["as_of"] <= slot) & (fetches["as_of"] >= slots[max(0, turn - 1)])]
+        of_slot = metrics[metrics["as_of"] == slot].set_index("wallet")
+        assert set(of_slot.index) == set(young["wallet"]), "0.2 hours reach one slot back"
+        newest = young.groupby("wallet")["as_of"].max()
+        expected = (slot - newest).dt.total_seconds() / 3600
+        pd.testing.assert_series_equal(
+            of_slot["data_age_hours"].sort_index(), expected.sort_index(), check_names=False
+        )
+    assert set(tables["equity_curves"]["wallet"]) == set(metrics.loc[metrics["as_of"] == slots[-1], "wallet"])
+
+
+def test_without_an_age_a_slot_covers_what_it_fetched(planned: Platform) -> None:
+    for turn in range(2):
+        planned.at(SLOT + turn * TEN_MINUTES)
+        fresh_budget(planned, str(turn))
+        assert planned.materialize([*RAW, "wallet_metrics"], DAY).success
+    tables = planned.read()
+    columns = ["as_of", "wallet"]
+    pd.testing.assert_frame_equal(tables["wallet_metrics"][columns], tables["portfolio_fetches"][columns])
+    assert (tables["wallet_metrics"]["data_age_hours"] == 0).all()
