@@ -13,6 +13,8 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hl_assets.exchange.config import Egress, parse_proxies
+
 Source = Literal["sandbox", "recorded", "live"]
 SOURCE_ORIGINS: dict[Source, str] = {"sandbox": "simulated", "recorded": "recorded", "live": "live"}
 """The `origin` that rows taken from each source carry."""
@@ -33,6 +35,7 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a secret
         frozen=True,
     )
 
@@ -82,7 +85,13 @@ class Settings(BaseSettings):
         ge=20,
     )
     concurrency: int = setting(
-        "HYPERLIQUID_CONCURRENCY", 8, "Portfolio requests in flight at once.", ge=1, le=64
+        "HYPERLIQUID_CONCURRENCY", 8, "Portfolio requests in flight at once, per IP.", ge=1, le=64
+    )
+    egress_proxies: SecretStr | None = setting(
+        "EGRESS_PROXIES",
+        None,
+        "Forwarding proxies that requests are spread over, comma-separated: http://user:password@host:port; `direct` is this "
+        "machine's own address. Each has HYPERLIQUID_WEIGHT_PER_MINUTE and HYPERLIQUID_CONCURRENCY of its own. Unset: direct.",
     )
     max_attempts: int = setting(
         "HYPERLIQUID_MAX_ATTEMPTS",
@@ -306,9 +315,20 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them"
             )
+        try:
+            _ = self.egresses
+        except ValueError as error:
+            raise ValueError(f"EGRESS_PROXIES: {error}") from None
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
+
+    @property
+    def egresses(self) -> tuple[Egress, ...]:
+        """The egress addresses of EGRESS_PROXIES; none if it is unset."""
+        if self.egress_proxies is None:
+            return ()
+        return parse_proxies(self.egress_proxies.get_secret_value(), self.source)
 
     @property
     def database(self) -> str:

@@ -27,7 +27,7 @@ def utc_now() -> datetime:
 class HyperliquidClient:
     """Asynchronous client; use it as `async with HyperliquidClient(config) as client:`, within one event loop.
 
-    Proxies of the environment are honoured as httpx does, but never for the local machine.
+    Without configured proxies those of the environment are honoured as httpx does, but never for the local machine.
 
     Args:
         config: Hosts, limits and patience.
@@ -95,7 +95,7 @@ class HyperliquidClient:
         on_result: Callable[[PortfolioOutcome], None] | None = None,
         deadline_seconds: float | None = None,
     ) -> list[PortfolioOutcome]:
-        """Fetches many portfolios, `concurrency` at a time; one wallet's failure is its outcome and stops no other.
+        """Fetches many portfolios, `concurrency` at a time per egress address; one wallet's failure is its outcome and stops no other.
 
         Args:
             wallets: Addresses; one given twice is fetched once.
@@ -125,7 +125,7 @@ class HyperliquidClient:
 
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self.config.concurrency, len(distinct))):
+                for _ in range(min(self.config.concurrency * len(self.config.ways_out), len(distinct))):
                     workers.create_task(work())
         except BaseExceptionGroup as group:  # a mistake of ours, not of the exchange: show it as it is
             raise group.exceptions[0] from None

@@ -185,6 +185,22 @@ class WeightBudget:
             lambda log: log.execute("UPDATE pause SET until_ns = max(until_ns, ?)", (until_ns,))
         )
 
+    async def outlook(self, weight: int) -> tuple[float, int]:
+        """How long requests of this weight in all would wait now, in seconds, and the weight that is free now.
+
+        Raises:
+            RateLimitStateError: The shared file is unusable.
+        """
+
+        def look(log: sqlite3.Connection) -> tuple[float, int]:
+            now_ns = time.monotonic_ns()
+            self._settle(log, now_ns)
+            windows, rest = divmod(weight - 1, self.weight_per_window)
+            at_ns = self._earliest(log, rest + 1, -1, now_ns) + windows * self._window_ns
+            return (at_ns - now_ns) / _NANOSECONDS, self._free(log, within_ns=0)
+
+        return await self._transact(look)
+
     async def free_within(self, seconds: float) -> int:
         """The weight that could be granted from now until then, if nobody else asked; what others reserved is taken off.
 
@@ -220,7 +236,14 @@ class WeightBudget:
         """
         now_ns = time.monotonic_ns()
         self._settle(log, now_ns)
-        before = -1 if ticket is None else ticket
+        at_ns = self._earliest(log, weight, -1 if ticket is None else ticket, now_ns)
+        cursor = log.execute(
+            "INSERT OR REPLACE INTO spent (ticket, at_ns, weight) VALUES (?, ?, ?)", (ticket, at_ns, weight)
+        )
+        return int(cursor.lastrowid or 0), at_ns, now_ns
+
+    def _earliest(self, log: sqlite3.Connection, weight: int, before: int, now_ns: int) -> int:
+        """The earliest instant at which a request fits, after tickets below `before` (-1: after all)."""
         spent = log.execute(
             "SELECT coalesce(sum(weight), 0) FROM spent WHERE ?1 < 0 OR ticket < ?1", (before,)
         ).fetchone()[0]
@@ -235,10 +258,7 @@ class WeightBudget:
                 if excess <= 0:
                     at_ns = max(at_ns, spent_at_ns + self._window_ns)
                     break
-        cursor = log.execute(
-            "INSERT OR REPLACE INTO spent (ticket, at_ns, weight) VALUES (?, ?, ?)", (ticket, at_ns, weight)
-        )
-        return int(cursor.lastrowid or 0), at_ns, now_ns
+        return at_ns
 
     def _settle(self, log: sqlite3.Connection, now_ns: int) -> None:
         """Forgets what has left the window, and takes an instant that no reservation can have for just now."""

@@ -43,6 +43,7 @@ class Exchange:
             leaderboard_read_timeout_seconds=settings.leaderboard_timeout_seconds,
             limiter_state_dir=settings.home.resolve() / "rate_limit",
             egress=settings.source,
+            egresses=settings.egresses,
         )
         return cls(config, settings.origin, settings.now)
 
