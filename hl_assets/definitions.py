@@ -11,6 +11,7 @@ from hl_assets.assets.ai_grades import ai_grades
 from hl_assets.assets.equity_curves import equity_curves
 from hl_assets.assets.leaderboard import leaderboard
 from hl_assets.assets.portfolio_histories import portfolio_histories
+from hl_assets.assets.tracked_wallets import tracked_wallets
 from hl_assets.assets.wallet_metrics import wallet_metrics
 from hl_assets.assets.wallet_scores import wallet_scores
 from hl_assets.checks.freshness import freshness_watch
@@ -34,7 +35,15 @@ def build_defs(
     settings = settings or Settings()
     running = dg.DefaultScheduleStatus.RUNNING if settings.schedules_on else dg.DefaultScheduleStatus.STOPPED
     return dg.Definitions(
-        assets=[leaderboard, portfolio_histories, equity_curves, wallet_metrics, ai_grades, wallet_scores],
+        assets=[
+            leaderboard,
+            portfolio_histories,
+            tracked_wallets,
+            equity_curves,
+            wallet_metrics,
+            ai_grades,
+            wallet_scores,
+        ],
         asset_checks=[freshness_watch],
         jobs=[tick_job, freshness_job],
         schedules=[tick_schedule(running, settings.now), freshness_schedule(running)],

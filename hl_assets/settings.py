@@ -145,6 +145,13 @@ class Settings(BaseSettings):
         "With FETCH_PLAN=board, a wallet that shows no move on the board is fetched again after this long.",
         gt=0,
     )
+    track_days: float = setting(
+        "TRACK_DAYS",
+        30.0,
+        "How long a wallet stays tracked after it was in the top: with FETCH_PLAN=board it is fetched hourly, on the board or "
+        "not, until it is dormant or wiped out.",
+        gt=0,
+    )
     fetch_reserve_seconds: float = setting(
         "FETCH_RESERVE_SECONDS",
         60.0,

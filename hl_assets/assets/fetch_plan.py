@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from hl_assets.assets.watching import Followed, read_followed
 from hl_assets.exchange.planner import (
     MOVE_FLOOR_USD,
     MOVE_SHARE,
@@ -29,6 +30,9 @@ _LOOK_BACK = timedelta(days=30)
 """Answers older than this are forgotten: the wallet counts as never answered."""
 _RANK_SPAN = timedelta(days=1)
 """A wallet's score ranks over this long tell how certain its rank is."""
+
+_FOLLOW_HOURS = 1.0
+"""A tracked wallet that still does something is fetched when its data are this old."""
 
 _ANSWERS = """
 SELECT wallet, maxOrNullIf(observed_at, status != 'failed') AS answered_at,
@@ -104,7 +108,6 @@ def select_planned(
     rule: TopN,
     rules: PlanRules,
     weight_left: int,
-    followed: Sequence[str] = (),
 ) -> Selection:
     """The plan over the whole board with what is left of the budget.
 
@@ -116,10 +119,9 @@ def select_planned(
         rule: What picks the top.
         rules: What the plan promises.
         weight_left: Request weight that may be spent in this slot.
-        followed: Wallets to fetch in any case, on the board or not.
     """
     traders = replace(rule, count=len(board)).select(board)
-    states = read_states(store, slot, now, traders, rules=rules, followed=followed)
+    states = read_states(store, slot, now, traders, rules=rules, followed=read_followed(store, slot, now))
     plan = plan_fetches(states, weight_left, rules)
     names = {"top": rule.name}
     counts = {f"planned_{reason}": plan.reasons.count(reason) for reason in REASONS}
@@ -140,9 +142,12 @@ def read_states(
     ranked: Sequence[str],
     *,
     rules: PlanRules,
-    followed: Sequence[str] = (),
+    followed: Followed,
 ) -> WalletStates:
     """What is stored about the wallets of a board and those followed, as of a slot.
+
+    Watched wallets are to be fetched in every slot. Tracked ones that still do something are once an hour, as often as
+    the board would show them; those at rest are wallets like others.
 
     Nothing stores cohorts yet, so no wallet is a member of one.
 
@@ -152,7 +157,7 @@ def read_states(
         now: The moment that ages are counted to.
         ranked: Traders of the board, best first.
         rules: Say how old an answer may be before moves since then no longer matter.
-        followed: Wallets that are tracked.
+        followed: Whom the slot follows.
     """
     bound = {"slot": slot, "look_back": slot - _LOOK_BACK}
     answers = store.read_frame(_ANSWERS, bound)
@@ -168,7 +173,7 @@ def read_states(
     )
     scores = store.read_frame(_RANKS_SQL, {"slot": slot, "since": slot - _RANK_SPAN})
     rank = pd.Series(np.arange(1.0, len(ranked) + 1), index=list(ranked), name="rank")
-    wallets = pd.Index(sorted({*ranked, *followed}), name="wallet")
+    wallets = pd.Index(sorted({*ranked, *followed.wallets}), name="wallet")
     known = pd.DataFrame(index=wallets).join(
         [rank, *(frame.set_index("wallet") for frame in (answers, moves, scores))]
     )
@@ -184,7 +189,7 @@ def read_states(
         answered=answered.to_numpy(np.bool_),
         moved_hours=np.minimum(_hours(moved, now), age),
         failed_hours=_hours(known["failed_at"], now),
-        tracked=wallets.isin(list(followed)),
+        tracked=wallets.isin(followed.watched) | (wallets.isin(followed.lively) & ~(age < _FOLLOW_HOURS)),
         score_rank=known["score_rank"].to_numpy(np.float64),
         score_rank_error=known["score_rank_error"].to_numpy(np.float64),
         cohort=np.zeros(len(wallets), dtype=np.bool_),

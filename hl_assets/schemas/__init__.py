@@ -10,12 +10,15 @@ from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOT
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.schemas.scores import WALLET_SCORES
+from hl_assets.schemas.tracking import TRACKED_WALLETS, WATCH_REQUESTS
 
 TABLES: tuple[TableContract, ...] = (
     LEADERBOARD_SNAPSHOTS,
     LEADERBOARD_ROWS,
     PORTFOLIO_FETCHES,
     PORTFOLIO_POINTS,
+    WATCH_REQUESTS,
+    TRACKED_WALLETS,
     EQUITY_CURVES,
     WALLET_METRICS,
     GRADE_CALLS,

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from hl_assets.assets.fetch_plan import read_states
+from hl_assets.assets.watching import Followed
 from hl_assets.exchange.addresses import is_system_address
 from hl_assets.exchange.planner import PlanRules
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
@@ -18,6 +19,7 @@ from hl_assets_tests.pipeline.conftest import DAY, RAW, SLOT, Platform, assert_s
 
 TEN_MINUTES = timedelta(minutes=10)
 TOP = "top:month:pnl"
+STRANGER = "0x" + "1" * 40
 
 SMALL = {
     "fetch_plan": "board",
@@ -123,15 +125,17 @@ def test_what_boards_and_fetches_say_is_what_the_planner_is_told(ticked: Platfor
         )
         now = later + timedelta(minutes=30)
         ranked = board["wallet"].tolist()
-        states = read_states(store, later, now, ranked, rules=PlanRules(top_n=4), followed=["0x" + "1" * 40])
+        states = read_states(
+            store, later, now, ranked, rules=PlanRules(top_n=4), followed=Followed(watched=(STRANGER,))
+        )
     at = {wallet: i for i, wallet in enumerate(states.wallets.tolist())}
-    assert set(at) == {*ranked, "0x" + "1" * 40}
+    assert set(at) == {*ranked, STRANGER}
     assert states.rank[at[ranked[6]]] == 7
-    assert np.isnan(states.rank[at["0x" + "1" * 40]])
-    assert states.tracked[at["0x" + "1" * 40]]
+    assert np.isnan(states.rank[at[STRANGER]])
+    assert states.tracked[at[STRANGER]]
     assert states.tracked.sum() == 1
     assert set(states.wallets[states.answered]) == set(fetches["wallet"])
-    assert states.age_hours == pytest.approx(np.where(states.wallets == "0x" + "1" * 40, 0, 2.5), abs=0.01)
+    assert states.age_hours == pytest.approx(np.where(states.wallets == STRANGER, 0, 2.5), abs=0.01)
     assert states.moved_hours[at[moved]] == pytest.approx(1.5)
     assert np.isnan(states.moved_hours[[i for wallet, i in at.items() if wallet != moved]]).all()
     assert states.failed_hours[at[failed]] == pytest.approx(1.5)
