@@ -11,6 +11,7 @@ from hl_assets.assets.ai_grades import ai_grades
 from hl_assets.assets.equity_curves import equity_curves
 from hl_assets.assets.leaderboard import leaderboard
 from hl_assets.assets.portfolio_histories import portfolio_histories
+from hl_assets.assets.tracked_wallets import tracked_wallets
 from hl_assets.assets.vaults import vaults
 from hl_assets.assets.wallet_metrics import wallet_metrics
 from hl_assets.assets.wallet_scores import wallet_scores
@@ -39,6 +40,7 @@ def build_defs(
             leaderboard,
             vaults,
             portfolio_histories,
+            tracked_wallets,
             equity_curves,
             wallet_metrics,
             ai_grades,

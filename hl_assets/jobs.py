@@ -11,6 +11,7 @@ import dagster as dg
 ASSETS_IN_ORDER = (
     "leaderboard",
     "portfolio_histories",
+    "tracked_wallets",
     "equity_curves",
     "wallet_metrics",
     "ai_grades",

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hl_assets.exchange.config import Egress, parse_proxies
 from hl_assets.scoring.config import parse_weights
 from hl_assets.scoring.entities import parse_entity_filter
 
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a secret
         frozen=True,
     )
 
@@ -86,7 +88,13 @@ class Settings(BaseSettings):
         ge=20,
     )
     concurrency: int = setting(
-        "HYPERLIQUID_CONCURRENCY", 8, "Portfolio requests in flight at once.", ge=1, le=64
+        "HYPERLIQUID_CONCURRENCY", 8, "Portfolio requests in flight at once, per IP.", ge=1, le=64
+    )
+    egress_proxies: SecretStr | None = setting(
+        "EGRESS_PROXIES",
+        None,
+        "Forwarding proxies that requests are spread over, comma-separated: http://user:password@host:port; `direct` is this "
+        "machine's own address. Each has HYPERLIQUID_WEIGHT_PER_MINUTE and HYPERLIQUID_CONCURRENCY of its own. Unset: direct.",
     )
     max_attempts: int = setting(
         "HYPERLIQUID_MAX_ATTEMPTS",
@@ -126,6 +134,40 @@ class Settings(BaseSettings):
         "TOP_N_MEASURE",
         "pnl",
         "Leaderboard measure the wallets are picked by: pnl, roi, volume or account_value.",
+    )
+
+    fetch_plan: Literal["top", "board"] = setting(
+        "FETCH_PLAN",
+        "top",
+        "What a slot fetches: top: the TOP_N_WALLETS; board: these, and with what is left of the slot's request weight the "
+        "wallets of the whole board in which a fetch saves most staleness.",
+    )
+    fetch_max_age_hours: float = setting(
+        "FETCH_MAX_AGE_HOURS",
+        72.0,
+        "With FETCH_PLAN=board, a wallet that shows no move on the board is fetched again after this long.",
+        gt=0,
+    )
+    track_days: float = setting(
+        "TRACK_DAYS",
+        30.0,
+        "How long a wallet stays tracked after it was in the top: with FETCH_PLAN=board it is fetched hourly, on the board or "
+        "not, until it is dormant or wiped out.",
+        gt=0,
+    )
+    fetch_reserve_seconds: float = setting(
+        "FETCH_RESERVE_SECONDS",
+        60.0,
+        "With FETCH_PLAN=board, the time at a slot's end that is planned without fetches, for what is derived from them.",
+        ge=0,
+        lt=600,
+    )
+    max_data_age_hours: float | None = setting(
+        "MAX_DATA_AGE_HOURS",
+        None,
+        "A slot's metrics, grades and scores cover every wallet whose newest answer is at most this old; unset: only the "
+        "wallets that the slot itself fetched. Set it with FETCH_PLAN=board.",
+        gt=0,
     )
 
     # Definitions
@@ -386,9 +428,20 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f"{name}={text}: {error}") from error
         _check_networks(self.api_trusted_proxies)
+        try:
+            _ = self.egresses
+        except ValueError as error:
+            raise ValueError(f"EGRESS_PROXIES: {error}") from None
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
+
+    @property
+    def egresses(self) -> tuple[Egress, ...]:
+        """The egress addresses of EGRESS_PROXIES; none if it is unset."""
+        if self.egress_proxies is None:
+            return ()
+        return parse_proxies(self.egress_proxies.get_secret_value(), self.source)
 
     @property
     def database(self) -> str:

@@ -69,6 +69,7 @@ def test_lineage_is_the_flow_of_a_slot() -> None:
     assert upstream == {
         "leaderboard": set(),
         "portfolio_histories": {"leaderboard"},
+        "tracked_wallets": {"portfolio_histories"},
         "equity_curves": {"portfolio_histories"},
         "wallet_metrics": {"portfolio_histories"},
         "ai_grades": {"wallet_metrics"},

@@ -10,6 +10,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from hl_assets.assets.covered import covered_wallets
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.reconcile import Derivation, Derived
@@ -38,7 +39,7 @@ _FELL_BACK = flag_names(StitchFlag.FELL_BACK_TO_ALL)[0]
     deps=["portfolio_histories"],
     kinds=frozenset({"python", "numpy", "clickhouse"}),
     description=(
-        "Account value, PnL, flow, return, index and drawdown of every point of every wallet fetched, for both scopes, as "
+        "Account value, PnL, flow, return, index and drawdown of every point of every wallet covered, for both scopes, as "
         "of the newest slot of the day. The place to look at or plot a curve; metrics are computed from the same steps."
     ),
 )
@@ -59,11 +60,10 @@ def equity_curves(
 
 
 def derive_curves(store: Warehouse, slot: datetime, settings: Settings) -> Derived:
-    """Curves of the wallets a slot fetched."""
-    fetches = store.read_table(PORTFOLIO_FETCHES, as_of=slot, columns=["wallet", "status", "flags"])
-    fetched = fetches[fetches["status"] == "ok"].sort_values("wallet")
-    wallets = list(fetched["wallet"])
-    faulty = [wallet for wallet, flags in zip(wallets, fetched["flags"], strict=True) if _PERP_FAULT in flags]
+    """Curves of the wallets a slot covers."""
+    covered = covered_wallets(store, slot, settings.max_data_age_hours)
+    wallets = list(covered["wallet"])
+    faulty = [wallet for wallet, flags in zip(wallets, covered["flags"], strict=True) if _PERP_FAULT in flags]
     rules = ReturnRules(funding_floor=settings.funding_floor_usd)
     # The perp series of the faulty books their whole balance as profit: what is known is the whole account.
     parts = [
@@ -89,7 +89,7 @@ def derive_curves(store: Warehouse, slot: datetime, settings: Settings) -> Deriv
         coverage=Coverage(
             done=len(drawn),
             wanted=len(wallets),
-            what="wallets with a funded point / fetched wallets",
+            what="wallets with a funded point / covered wallets",
             missing=[(wallet, "never funded") for wallet in wallets if wallet not in drawn],
         ),
         metadata={

@@ -38,6 +38,7 @@ def metric_rows(
     scope: str,
     origin: str,
     exchange_roi: pd.DataFrame | None = None,
+    data_age_hours: FloatArray | None = None,
 ) -> pd.DataFrame:
     """Rows of `wallet_metrics` for the metrics of a slot and the comparison of its wallets.
 
@@ -49,6 +50,7 @@ def metric_rows(
         origin: Where the facts come from.
         exchange_roi: wallet, day_roi, week_roi, month_roi, all_time_roi as on the board; wallets that are not on it,
             or all without it, have nulls.
+        data_age_hours: Age of each wallet's newest answer; without it, null.
     """
     reasons = {**table.reasons, **{name: column.reasons for name, column in comparison.columns.items()}}
     columns: dict[str, Any] = {
@@ -58,6 +60,7 @@ def metric_rows(
         "null_reasons": pd.Series(labels_by_row(reasons), dtype=object),
         "flags": pd.Series([list(names) for names in table.flag_names()], dtype=object),
         "trust_label": comparison.labels,
+        "data_age_hours": np.nan if data_age_hours is None else data_age_hours,
         "formula_version": table.formula_version,
         "origin": origin,
     }

@@ -7,7 +7,7 @@ belong here: requests (`exchange`), stitching (`equity`), which points are new (
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,13 +15,16 @@ import pandas as pd
 from dagster import DagsterLogManager
 
 from hl_assets.assets.describe import slot_metadata
+from hl_assets.assets.fetch_plan import Selection, select_planned, select_stored, select_top
 from hl_assets.assets.points import PointCounts, WalletPoints, new_points, read_points
 from hl_assets.assets.progress_log import progress_logged
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.assets.verdict import blocking_results, judge, refusal
 from hl_assets.assets.window import RunWindow, nothing_stored, run_window
 from hl_assets.checks.results import Coverage, coverage_result, drift_result, non_empty_result
+from hl_assets.exchange.config import info_weight
 from hl_assets.exchange.payloads import PortfolioWindowName
+from hl_assets.exchange.planner import PlanRules
 from hl_assets.exchange.responses import PortfolioOutcome
 from hl_assets.exchange.selection import TopN
 from hl_assets.failures import classified_failures
@@ -31,7 +34,7 @@ from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.portfolio import FETCH_STATUSES, PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.settings import Settings
-from hl_assets.slots import slot_text
+from hl_assets.slots import SLOT, slot_text
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.slices import Slice
 
@@ -51,7 +54,7 @@ _VOLUMES: dict[PortfolioWindowName, str] = {
     owner="data-platform",
     deps=["leaderboard"],
     description=(
-        "Portfolio histories of the slot's top wallets: every point the exchange gave, stored once with the slot that saw "
+        "Portfolio histories of the slot's top wallets (or of a plan over the whole board, FETCH_PLAN): every point the exchange gave, stored once with the slot that saw "
         "it first, and one row per wanted wallet that says what came of asking. A wallet's failure is a row, not a failed "
         "tick; running a slot again fetches only what is missing or failed."
     ),
@@ -66,7 +69,7 @@ def portfolio_histories(
     started = time.perf_counter()
     with classified_failures(), warehouse.open(context.run.run_id, "portfolio_histories") as session:
         window = run_window(context, exchange.now())
-        wanted = _wanted(session, window, settings)
+        wanted = _wanted(session, window, exchange, settings)
         fetched = _fetch_missing(wanted, window, exchange, settings, context.log)
         frames = _frames(session.store, wanted, fetched, exchange.origin)
         verdict = judge([(PORTFOLIO_FETCHES, frames.fetches), (PORTFOLIO_POINTS, frames.points)])
@@ -103,7 +106,7 @@ def portfolio_histories(
                 preview_of=frames.fetches.sort_values("selection_rank"),
                 rows_of_day=session.rows_of_day(PORTFOLIO_FETCHES, window.day),
                 seconds=time.perf_counter() - started,
-                extra=_facts(frames.fetches, fetched),
+                extra={**_facts(frames.fetches, fetched), **wanted.selection.facts},
             ),
         )
 
@@ -113,8 +116,7 @@ class _Wanted:
     """The wallets a slot wants, and what is stored for it already."""
 
     slot: datetime
-    rule: TopN
-    ranks: dict[str, int]
+    selection: Selection
     board_version: int
     stored_fetches: pd.DataFrame
     stored_points: pd.DataFrame
@@ -123,7 +125,7 @@ class _Wanted:
     def missing(self) -> list[str]:
         """Wanted wallets without an answer, best first."""
         answered = set(self.stored_fetches.loc[self.stored_fetches["status"] != "failed", "wallet"])
-        return [wallet for wallet in self.ranks if wallet not in answered]
+        return [wallet for wallet in self.selection.reasons if wallet not in answered]
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class _Frames:
     points: pd.DataFrame
 
 
-def _wanted(session: WarehouseSession, window: RunWindow, settings: Settings) -> _Wanted:
+def _wanted(session: WarehouseSession, window: RunWindow, exchange: Exchange, settings: Settings) -> _Wanted:
     slot = _slot_to_fill(session, window)
     board = session.manifest.committed_on(LEADERBOARD_SNAPSHOTS, window.day).get(slot)
     if board is None:
@@ -143,18 +145,49 @@ def _wanted(session: WarehouseSession, window: RunWindow, settings: Settings) ->
             "leaderboard for this slot first (the job `tick` does both)",
             allow_retries=False,
         )
-    rule = TopN(settings.top_n, settings.top_window, settings.top_measure)
-    board_slot = (
-        session.store.read_table(LEADERBOARD_SNAPSHOTS, as_of=slot)["board_as_of"].iloc[0].to_pydatetime()
-    )
-    rows = session.store.read_table(LEADERBOARD_ROWS, as_of=board_slot, columns=["wallet", rule.board_column])
+    stored_fetches = session.store.read_table(PORTFOLIO_FETCHES, as_of=slot)
     return _Wanted(
         slot=slot,
-        rule=rule,
-        ranks={wallet: rank for rank, wallet in enumerate(rule.select(rows), start=1)},
+        selection=_selection(
+            session.store, slot, window, stored_fetches, exchange=exchange, settings=settings
+        ),
         board_version=board.version,
-        stored_fetches=session.store.read_table(PORTFOLIO_FETCHES, as_of=slot),
+        stored_fetches=stored_fetches,
         stored_points=session.store.read_table(PORTFOLIO_POINTS, as_of=slot),
+    )
+
+
+def _selection(
+    store: Warehouse,
+    slot: datetime,
+    window: RunWindow,
+    stored: pd.DataFrame,
+    *,
+    exchange: Exchange,
+    settings: Settings,
+) -> Selection:
+    """Whom the slot asks for. A plan is made once per slot: made again it would want others, with less to spend."""
+    if settings.fetch_plan == "board" and not stored.empty:
+        return select_stored(stored)
+    rule = TopN(settings.top_n, settings.top_window, settings.top_measure)
+    board_slot = store.read_table(LEADERBOARD_SNAPSHOTS, as_of=slot)["board_as_of"].iloc[0].to_pydatetime()
+    board = store.read_table(LEADERBOARD_ROWS, as_of=board_slot, columns=["wallet", rule.board_column])
+    if settings.fetch_plan == "top" or not window.slot_is_recent:
+        return select_top(rule, board)
+    until_reserve = slot + SLOT - timedelta(seconds=settings.fetch_reserve_seconds) - window.now
+    seconds = min(until_reserve.total_seconds(), settings.fetch_deadline_seconds)
+    return select_planned(
+        store,
+        slot,
+        window.now,
+        board,
+        rule=rule,
+        rules=PlanRules(
+            top_n=settings.top_n,
+            fetch_weight=info_weight("portfolio"),
+            max_age_hours=settings.fetch_max_age_hours,
+        ),
+        weight_left=exchange.weight_within(seconds),
     )
 
 
@@ -241,8 +274,8 @@ def _fetch_row(
     return {
         "as_of": wanted.slot,
         "wallet": outcome.wallet,
-        "selection_rank": wanted.ranks[outcome.wallet],
-        "selected_by": wanted.rule.name,
+        "selection_rank": wanted.selection.ranks[outcome.wallet],
+        "selected_by": wanted.selection.reasons[outcome.wallet],
         "status": "failed" if points.error else outcome.status,
         "error_kind": outcome.error.kind if outcome.error else points.error_kind,
         "error": str(outcome.error) if outcome.error else points.error,

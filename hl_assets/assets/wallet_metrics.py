@@ -1,4 +1,4 @@
-"""Asset `wallet_metrics`: risk and return of every wallet fetched in a slot, from points dated at or before it.
+"""Asset `wallet_metrics`: risk and return of every wallet a slot covers, from points dated at or before it.
 
 Belongs here: reading the slot's points and handing them to the domain. Does not belong here: formulas (`metrics`).
 """
@@ -9,6 +9,7 @@ from datetime import datetime
 import dagster as dg
 import pandas as pd
 
+from hl_assets.assets.covered import covered_wallets
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.metric_rows import metric_rows
@@ -48,7 +49,7 @@ WHERE as_of IN (SELECT board_as_of FROM leaderboard_snapshots WHERE as_of = {slo
     kinds=frozenset({"python", "numpy", "clickhouse"}),
     description=(
         "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor, daily risk, significance, trust and data "
-        "quality of every wallet fetched in a slot, on its flow-adjusted return index: deposits and withdrawals change no "
+        "quality of every wallet that a slot covers, on its flow-adjusted return index: deposits and withdrawals change no "
         "ratio. Reads only points dated at or before the slot. What cannot be computed is null, with the reason."
     ),
 )
@@ -68,15 +69,21 @@ def wallet_metrics(
 
 
 def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Derived:
-    """Metrics of the wallets a slot fetched."""
-    fetches = store.read_table(PORTFOLIO_FETCHES, as_of=slot, columns=["wallet", "status"])
-    wallets = sorted(fetches.loc[fetches["status"] == "ok", "wallet"])
+    """Metrics of the wallets a slot covers."""
+    covered = covered_wallets(store, slot, settings.max_data_age_hours)
+    wallets = list(covered["wallet"])
     curves = read_curves(store, wallets, SCOPE, slot)
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
     comparison = compare_wallets(table, assess_eligibility(table, eligibility_rules(settings)))
     exchange_roi = store.read_frame(_EXCHANGE_ROI_SQL, {"slot": slot, "wallets": wallets})
     frame = metric_rows(
-        table, comparison, slot=slot, scope=SCOPE, origin=settings.origin, exchange_roi=exchange_roi
+        table,
+        comparison,
+        slot=slot,
+        scope=SCOPE,
+        origin=settings.origin,
+        exchange_roi=exchange_roi,
+        data_age_hours=covered["data_age_hours"].to_numpy(float),
     )
     unusable = frame.loc[frame["roi"].isna(), ["wallet", "null_reasons"]]
     return Derived(
@@ -84,13 +91,15 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
         coverage=Coverage(
             done=len(frame) - len(unusable),
             wanted=len(wallets),
-            what="wallets with a return / fetched wallets",
+            what="wallets with a return / covered wallets",
             missing=[
                 (wallet, reasons["roi"]) for wallet, reasons in unusable.itertuples(index=False, name=None)
             ],
         ),
         metadata={
             "points": curves.n_points,
+            "median_data_age_hours": _median(frame["data_age_hours"]),
+            "oldest_data_age_hours": None if frame.empty else float(frame["data_age_hours"].max()),
             "median_roi": _median(frame["roi"]),
             "median_max_drawdown": _median(frame["max_drawdown"]),
             "share_null_cagr": float(frame["cagr"].isna().mean()) if len(frame) else None,

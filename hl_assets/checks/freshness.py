@@ -20,13 +20,22 @@ from hl_assets.schemas.leaderboard import LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 from hl_assets.schemas.scores import WALLET_SCORES
+from hl_assets.schemas.tracking import TRACKED_WALLETS
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_text
 
 _TABLES = dict(
     zip(
         ASSETS_IN_ORDER,
-        (LEADERBOARD_SNAPSHOTS, PORTFOLIO_FETCHES, EQUITY_CURVES, WALLET_METRICS, AI_GRADES, WALLET_SCORES),
+        (
+            LEADERBOARD_SNAPSHOTS,
+            PORTFOLIO_FETCHES,
+            TRACKED_WALLETS,
+            EQUITY_CURVES,
+            WALLET_METRICS,
+            AI_GRADES,
+            WALLET_SCORES,
+        ),
         strict=True,
     )
 )

@@ -175,6 +175,31 @@ def grade(
     grade_wallet(_values(source=source), address, as_of, make_console(), dry_run=dry_run, fresh=fresh)
 
 
+@app.command(
+    epilog="Examples: `hl-assets watch`, `hl-assets watch 0x31ca8395cf837de08b24da3f660e77761dfb974b`"
+)
+def watch(
+    address: Annotated[
+        str | None, typer.Argument(help="The wallet's address [default: print those watched].")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Follow a wallet in every slot, on the board or not (with FETCH_PLAN=board)."""
+    from hl_assets.cli.watch import watch  # noqa: PLC0415
+
+    watch(_values(source=source), address)
+
+
+@app.command(epilog="Example: `hl-assets unwatch 0x31ca8395cf837de08b24da3f660e77761dfb974b`")
+def unwatch(
+    address: Annotated[str, typer.Argument(help="The wallet's address.")], source: SourceOption = None
+) -> None:
+    """Follow a wallet no longer, unless it was in the top within TRACK_DAYS."""
+    from hl_assets.cli.watch import unwatch  # noqa: PLC0415
+
+    unwatch(_values(source=source), address)
+
+
 @app.command(epilog='Example: `hl-assets query "SELECT count() FROM wallet_scores" --format json`')
 def query(
     sql: Annotated[str, typer.Argument(help="A ClickHouse query; tables are described in docs/tables.md.")],

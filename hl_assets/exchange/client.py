@@ -34,7 +34,7 @@ def utc_now() -> datetime:
 class HyperliquidClient:
     """Asynchronous client; use it as `async with HyperliquidClient(config) as client:`, within one event loop.
 
-    Proxies of the environment are honoured as httpx does, but never for the local machine.
+    Without configured proxies those of the environment are honoured as httpx does, but never for the local machine.
 
     Args:
         config: Hosts, limits and patience.
@@ -113,7 +113,7 @@ class HyperliquidClient:
         on_result: Callable[[PortfolioOutcome], None] | None = None,
         deadline_seconds: float | None = None,
     ) -> list[PortfolioOutcome]:
-        """Fetches many portfolios, `concurrency` at a time; one wallet's failure is its outcome and stops no other.
+        """Fetches many portfolios, `concurrency` at a time per egress address; one wallet's failure is its outcome and stops no other.
 
         Args:
             wallets: Addresses; one given twice is fetched once.
@@ -143,11 +143,19 @@ class HyperliquidClient:
 
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self.config.concurrency, len(distinct))):
+                for _ in range(min(self.config.concurrency * len(self.config.ways_out), len(distinct))):
                     workers.create_task(work())
         except BaseExceptionGroup as group:  # a mistake of ours, not of the exchange: show it as it is
             raise group.exceptions[0] from None
         return [outcomes[wallet] for wallet in distinct]
+
+    async def weight_within(self, seconds: float) -> int:
+        """The weight that could still be spent from now until then, after what all processes have spent and reserved.
+
+        Raises:
+            RateLimitStateError: The budget's shared file is unusable.
+        """
+        return await self._fetcher.weight_within(seconds)
 
     async def _outcome(self, wallet: str, ends_at: float | None) -> PortfolioOutcome:
         tally = Tally(time.monotonic())

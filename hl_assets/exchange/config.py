@@ -4,8 +4,9 @@ Belongs here: defaults for mainnet and testnet and the price list of requests. D
 variables (the package's settings do that and build an `ExchangeConfig`).
 """
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -52,6 +53,55 @@ def info_weight(request_type: str) -> int:
     return INFO_WEIGHTS.get(request_type, DEFAULT_INFO_WEIGHT)
 
 
+@dataclass(frozen=True)
+class Egress:
+    """One address from which requests leave.
+
+    Attributes:
+        name: Names the address's limiter state; processes that share the address use the same name.
+        proxy: Forwarding proxy, http(s)://[user:password@]host:port; None leaves directly. Never shown: it may hold a password.
+    """
+
+    name: str
+    proxy: str | None = field(default=None, repr=False)
+
+
+def parse_proxies(text: str, prefix: str) -> tuple[Egress, ...]:
+    """Egress addresses of a comma-separated list of proxies; `direct` stands for this machine's own address.
+
+    An address is named after `prefix`, and for a proxy a digest of its user, host and port: the same in every process,
+    whatever the order. The password has no part in it.
+
+    Raises:
+        ValueError: An entry is no http(s) address, or occurs twice. It is named by its place, because it may hold a password.
+    """
+    found: list[Egress] = []
+    for place, entry in enumerate((part.strip() for part in text.split(",")), start=1):
+        if entry == "direct":
+            egress = Egress(prefix)
+        else:
+            _refuse_bad_proxy(entry, place)
+            parts = urlsplit(entry)
+            identity = f"{parts.username or ''}@{parts.hostname}:{parts.port}"
+            egress = Egress(f"{prefix}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}", entry)
+        if egress.name in {other.name for other in found}:
+            raise ValueError(f"proxy {place} of the list occurs twice: two budgets would share one address")
+        found.append(egress)
+    return tuple(found)
+
+
+def _refuse_bad_proxy(entry: str, place: int) -> None:
+    try:
+        parts = urlsplit(entry)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError(
+            f"proxy {place} of the list is not an address like http://user:password@host:port, nor `direct`"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExchangeConfig:
     """Everything the client needs to know; the defaults are mainnet.
@@ -59,8 +109,8 @@ class ExchangeConfig:
     Attributes:
         info_url: Host of the info endpoint; `/info` is appended.
         stats_url: Folder of the bulk files; `/leaderboard` and `/vaults` are appended.
-        weight_per_minute: Budget of this egress address. Give less than 1,200 when something else shares the address.
-        concurrency: Info requests in flight at once.
+        weight_per_minute: Budget of an egress address. Give less than 1,200 when something else shares the address.
+        concurrency: Info requests in flight at once per egress address.
         connect_timeout_seconds: Patience for a connection.
         info_read_timeout_seconds: Longest silence while an info answer is read.
         leaderboard_read_timeout_seconds: Longest silence while a bulk file (leaderboard, vaults) is read; it takes minutes at
@@ -80,6 +130,8 @@ class ExchangeConfig:
         user_agent: Sent with every request.
         limiter_state_dir: Folder shared by all processes of this egress address; None budgets this process alone.
         egress: Name of the egress address; processes behind different addresses use different names.
+        egresses: Several egress addresses, each with `weight_per_minute` and `concurrency` of its own; empty: only `egress`.
+        egress_cooldown_seconds: How long an egress address by which no connection came about is used last.
         limiter_window_seconds: The exchange's window. Only tests shorten it.
         limiter_slack_seconds: Added to the window for the way to the exchange, see `WeightBudget`.
     """
@@ -105,6 +157,8 @@ class ExchangeConfig:
     user_agent: str = f"hl-assets/{__version__}"
     limiter_state_dir: Path | None = None
     egress: str = "default"
+    egresses: tuple[Egress, ...] = ()
+    egress_cooldown_seconds: float = 30.0
     limiter_window_seconds: float = 60.0
     limiter_slack_seconds: float = 1.0
 
@@ -113,7 +167,12 @@ class ExchangeConfig:
             url = str(getattr(self, name))
             if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
                 raise ValueError(f"{name} must be an http(s) address, got {url!r}")
-        for name in ("limiter_slack_seconds", "backoff_base_seconds", "throttle_base_seconds"):
+        for name in (
+            "egress_cooldown_seconds",
+            "limiter_slack_seconds",
+            "backoff_base_seconds",
+            "throttle_base_seconds",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
         for name, value in self._limits().items():
@@ -139,6 +198,11 @@ class ExchangeConfig:
             "limiter_window_seconds",
         )
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def ways_out(self) -> tuple[Egress, ...]:
+        """The egress addresses, at least one."""
+        return self.egresses or (Egress(self.egress),)
 
     @property
     def info_endpoint(self) -> str:

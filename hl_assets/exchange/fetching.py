@@ -7,19 +7,18 @@ there are (`client`), what a failure is and how long to wait (`retrying`), shape
 import asyncio
 import hashlib
 import logging
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Generic, NoReturn, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from hl_assets.exchange.config import ExchangeConfig
+from hl_assets.exchange.egress import WayOut, best_way
 from hl_assets.exchange.errors import (
     ExchangeError,
     ExchangeRejectedError,
@@ -27,10 +26,9 @@ from hl_assets.exchange.errors import (
     PayloadShapeError,
     UndecodableBodyError,
 )
-from hl_assets.exchange.rate_limit import Grant, WeightBudget
+from hl_assets.exchange.rate_limit import Grant
 from hl_assets.exchange.retrying import (
     RETRYABLE_TRANSPORT_ERRORS,
-    Throttle,
     full_jitter,
     http_date,
     status_error,
@@ -41,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _ERROR_BODY_BYTES = 64 * 1024
-_LOOPBACK = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +81,7 @@ class Answer(Generic[_T]):
 
 
 class Fetcher:
-    """Carries out calls over one connection pool and one budget, within one event loop.
+    """Carries out calls by the ways out there are, within one event loop.
 
     Args:
         config: Hosts, limits and patience.
@@ -94,35 +91,25 @@ class Fetcher:
     def __init__(self, config: ExchangeConfig, clock: Callable[[], datetime]) -> None:
         self._config = config
         self._clock = clock
-        self._http: httpx.AsyncClient | None = None
-        self._budget = WeightBudget(
-            config.weight_per_minute,
-            config.limiter_state_dir,
-            egress=config.egress,
-            window_seconds=config.limiter_window_seconds,
-            slack_seconds=config.limiter_slack_seconds,
-        )
-        self._throttle = Throttle(config.throttle_base_seconds, config.throttle_max_seconds)
-        # A request that has its permission must leave at once, so no more may hold one than there are connections.
-        self._connections = asyncio.Semaphore(config.concurrency)
+        self._ways = [WayOut(config, egress) for egress in config.ways_out]
 
     async def open(self) -> None:
-        """Makes the connection pool; connections are opened by the first requests."""
-        connections = self._config.concurrency + 1  # unweighted calls have their own
-        self._http = httpx.AsyncClient(
-            headers={"user-agent": self._config.user_agent, "accept": "application/json"},
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            mounts=_LOOPBACK,
-            verify=_tls_context(),
-            follow_redirects=False,
-        )
+        """Makes the connection pools; connections are opened by the first requests."""
+        for way in self._ways:
+            await way.open()
 
     async def close(self) -> None:
-        """Closes connections and the budget's file."""
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
-        self._budget.close()
+        """Closes connections and the budgets' files."""
+        for way in self._ways:
+            await way.close()
+
+    async def weight_within(self, seconds: float) -> int:
+        """The weight that could still be spent from now until then.
+
+        Raises:
+            RateLimitStateError: The budget's shared file is unusable.
+        """
+        return sum([await way.budget.free_within(seconds) for way in self._ways])
 
     def now(self) -> datetime:
         """The clock's instant in UTC."""
@@ -193,38 +180,37 @@ class Fetcher:
 
     async def _attempt(self, call: Call[_T], tally: Tally) -> Answer[_T]:
         try:
+            way = await best_way(self._ways, max(call.weight, 1))
             if not call.weight:
-                return await self._send(call, tally, None)
-            async with self._connections:
-                grant = await self._budget.acquire(call.weight)
+                return await self._send(call, tally, way, None)
+            async with way.permission(call.weight) as grant:
                 tally.weight += grant.weight
-                return await self._send(call, tally, grant)
+                return await self._send(call, tally, way, grant)
         except ExchangeError as error:
             tally.last_error = error.located(url=call.url, attempts=tally.attempts)
             raise
 
-    async def _send(self, call: Call[_T], tally: Tally, grant: Grant | None) -> Answer[_T]:
+    async def _send(self, call: Call[_T], tally: Tally, way: WayOut, grant: Grant | None) -> Answer[_T]:
         """Sends one request and reads its answer; whatever is wrong with it leaves as an `ExchangeError`."""
-        if self._http is None:
-            raise RuntimeError(
-                "the client is not open: use it as `async with HyperliquidClient(...) as client`"
-            )
+        http = way.http
         tally.attempts += 1
         sent_at = time.monotonic()
         status: int | None = None
         try:
-            async with self._http.stream(
+            async with http.stream(
                 call.method,
                 call.url,
                 json=call.payload,
                 timeout=httpx.Timeout(
                     call.read_timeout_seconds, connect=self._config.connect_timeout_seconds
                 ),
-                extensions=self._tracing(grant),
+                extensions=_tracing(way, grant),
             ) as response:
                 status = response.status_code
                 body = await _read(call, response)
         except RETRYABLE_TRANSPORT_ERRORS as error:
+            if len(self._ways) > 1 and status is None and not isinstance(error, httpx.ReadTimeout):
+                way.set_aside()
             host = httpx.URL(call.url).host
             raise transport_error(
                 error, endpoint=call.endpoint, wallet=call.wallet, host=host, status=status
@@ -239,7 +225,7 @@ class Fetcher:
             retry_after_max_seconds=self._config.retry_after_max_seconds,
         )
         if grant is not None:
-            await self._ease_off(failure, sent_at)
+            await _ease_off(way, failure, sent_at)
         if failure is not None:
             raise failure
         sha256, parsed = await _digest_and_parse(call, body)
@@ -257,34 +243,30 @@ class Fetcher:
             },
         )
 
-    def _tracing(self, grant: Grant | None) -> dict[str, Any]:
-        """An httpx extension that tells the budget when the request is on the wire: connecting can take a while."""
-        if grant is None:
-            return {}
 
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            if event == "http11.send_request_body.complete":
-                await self._budget.sent(grant)
+def _tracing(way: WayOut, grant: Grant | None) -> dict[str, Any]:
+    """An httpx extension that tells the budget when the request is on the wire: connecting can take a while."""
+    if grant is None:
+        return {}
 
-        return {"trace": trace}
+    async def trace(event: str, _info: dict[str, Any]) -> None:
+        if event == "http11.send_request_body.complete":
+            await way.budget.sent(grant)
 
-    async def _ease_off(self, failure: ExchangeError | None, sent_at: float) -> None:
-        """After a 429 everybody pauses, in every process of this egress address."""
-        if failure is None or failure.kind != "rate_limited":
-            self._throttle.answered(sent_at=sent_at)
-            return
-        pause = self._throttle.refused(
-            sent_at=sent_at, now=time.monotonic(), asked_for=failure.retry_after_seconds
+    return {"trace": trace}
+
+
+async def _ease_off(way: WayOut, failure: ExchangeError | None, sent_at: float) -> None:
+    """After a 429 everybody pauses, in every process of this egress address."""
+    if failure is None or failure.kind != "rate_limited":
+        way.throttle.answered(sent_at=sent_at)
+        return
+    pause = way.throttle.refused(sent_at=sent_at, now=time.monotonic(), asked_for=failure.retry_after_seconds)
+    if pause is not None:
+        logger.warning(
+            "the exchange limits egress address %s: all its requests pause for %.1f s", way.name, pause
         )
-        if pause is not None:
-            logger.warning("the exchange limits this egress address: all requests pause for %.1f s", pause)
-            await self._budget.pause(pause)
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """Loading the trusted certificates takes 40 ms of processor time: once per process."""
-    return httpx.create_ssl_context()
+        await way.budget.pause(pause)
 
 
 async def _read(call: Call[Any], response: httpx.Response) -> bytes:

@@ -185,15 +185,65 @@ class WeightBudget:
             lambda log: log.execute("UPDATE pause SET until_ns = max(until_ns, ?)", (until_ns,))
         )
 
+    async def outlook(self, weight: int) -> tuple[float, int]:
+        """How long requests of this weight in all would wait now, in seconds, and the weight that is free now.
+
+        Raises:
+            RateLimitStateError: The shared file is unusable.
+        """
+
+        def look(log: sqlite3.Connection) -> tuple[float, int]:
+            now_ns = time.monotonic_ns()
+            self._settle(log, now_ns)
+            windows, rest = divmod(weight - 1, self.weight_per_window)
+            at_ns = self._earliest(log, rest + 1, -1, now_ns) + windows * self._window_ns
+            return (at_ns - now_ns) / _NANOSECONDS, self._free(log, within_ns=0)
+
+        return await self._transact(look)
+
+    async def free_within(self, seconds: float) -> int:
+        """The weight that could be granted from now until then, if nobody else asked; what others reserved is taken off.
+
+        A unit of weight can be spent again a window after it was spent: now and after each whole window that fits.
+
+        Raises:
+            RateLimitStateError: The shared file is unusable.
+        """
+        within_ns = round(seconds * _NANOSECONDS)
+        return 0 if within_ns < 0 else await self._transact(partial(self._free, within_ns=within_ns))
+
+    def _free(self, log: sqlite3.Connection, *, within_ns: int) -> int:
+        now_ns = time.monotonic_ns()
+        begin_ns = max(now_ns, self._paused_until(log, now_ns))
+        unspent, free = self.weight_per_window, 0
+        self._settle(log, now_ns)
+        newest_first = log.execute("SELECT at_ns, weight FROM spent ORDER BY at_ns DESC")
+        # Reservations beyond the window's weight will spend again what older entries give back: the newest count.
+        for at_ns, weight in newest_first:
+            counted = min(weight, unspent)
+            unspent -= counted
+            free += counted * self._turns(max(begin_ns, at_ns + self._window_ns), now_ns + within_ns)
+        return free + unspent * self._turns(begin_ns, now_ns + within_ns)
+
+    def _turns(self, first_ns: int, last_ns: int) -> int:
+        """How often a unit that is free at `first_ns` can be spent until `last_ns`."""
+        return max(0, (last_ns - first_ns) // self._window_ns + 1)
+
     def _enter(self, log: sqlite3.Connection, *, weight: int, ticket: int | None) -> tuple[int, int, int]:
         """Enters a request at its earliest instant (again, when it has a ticket); returns ticket, instant and now.
 
         Only earlier tickets count against a request, so that later ones, planned around it, cannot push it back.
         """
         now_ns = time.monotonic_ns()
-        log.execute("UPDATE spent SET at_ns = ? WHERE at_ns > ?", (now_ns, now_ns + 3 * self._window_ns))
-        log.execute("DELETE FROM spent WHERE at_ns <= ?", (now_ns - self._window_ns,))
-        before = -1 if ticket is None else ticket
+        self._settle(log, now_ns)
+        at_ns = self._earliest(log, weight, -1 if ticket is None else ticket, now_ns)
+        cursor = log.execute(
+            "INSERT OR REPLACE INTO spent (ticket, at_ns, weight) VALUES (?, ?, ?)", (ticket, at_ns, weight)
+        )
+        return int(cursor.lastrowid or 0), at_ns, now_ns
+
+    def _earliest(self, log: sqlite3.Connection, weight: int, before: int, now_ns: int) -> int:
+        """The earliest instant at which a request fits, after tickets below `before` (-1: after all)."""
         spent = log.execute(
             "SELECT coalesce(sum(weight), 0) FROM spent WHERE ?1 < 0 OR ticket < ?1", (before,)
         ).fetchone()[0]
@@ -208,10 +258,12 @@ class WeightBudget:
                 if excess <= 0:
                     at_ns = max(at_ns, spent_at_ns + self._window_ns)
                     break
-        cursor = log.execute(
-            "INSERT OR REPLACE INTO spent (ticket, at_ns, weight) VALUES (?, ?, ?)", (ticket, at_ns, weight)
-        )
-        return int(cursor.lastrowid or 0), at_ns, now_ns
+        return at_ns
+
+    def _settle(self, log: sqlite3.Connection, now_ns: int) -> None:
+        """Forgets what has left the window, and takes an instant that no reservation can have for just now."""
+        log.execute("UPDATE spent SET at_ns = ? WHERE at_ns > ?", (now_ns, now_ns + 3 * self._window_ns))
+        log.execute("DELETE FROM spent WHERE at_ns <= ?", (now_ns - self._window_ns,))
 
     def _paused_until(self, log: sqlite3.Connection, now_ns: int) -> int:
         """End of the pause in force; one further away than any can be was left by an earlier boot and is dropped."""

@@ -43,6 +43,7 @@ class Exchange:
             leaderboard_read_timeout_seconds=settings.leaderboard_timeout_seconds,
             limiter_state_dir=settings.home.resolve() / "rate_limit",
             egress=settings.source,
+            egresses=settings.egresses,
         )
         return cls(config, settings.origin, settings.now)
 
@@ -88,3 +89,16 @@ class Exchange:
                 )
 
         return asyncio.run(fetch())
+
+    def weight_within(self, seconds: float) -> int:
+        """The request weight that could still be spent from now until then, with every egress address.
+
+        Raises:
+            RateLimitStateError: The shared file of the budget is unusable.
+        """
+
+        async def ask() -> int:
+            async with HyperliquidClient(self.config, clock=self.now) as client:
+                return await client.weight_within(seconds)
+
+        return asyncio.run(ask())

@@ -10,6 +10,7 @@ from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOT
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.schemas.scores import RESCORED_SCORES, SCORE_RUNS, WALLET_SCORES
+from hl_assets.schemas.tracking import TRACKED_WALLETS, WATCH_REQUESTS
 from hl_assets.schemas.vaults import VAULTS
 
 TABLES: tuple[TableContract, ...] = (
@@ -18,6 +19,8 @@ TABLES: tuple[TableContract, ...] = (
     VAULTS,
     PORTFOLIO_FETCHES,
     PORTFOLIO_POINTS,
+    WATCH_REQUESTS,
+    TRACKED_WALLETS,
     EQUITY_CURVES,
     WALLET_METRICS,
     GRADE_CALLS,

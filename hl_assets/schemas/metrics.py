@@ -134,6 +134,13 @@ class WalletMetrics(pa.DataFrameModel):
     first_ts: Instant = _instant("first_ts_ms")
     last_ts: Instant = _instant("last_ts_ms")
     performance_start: Instant = _instant("performance_start_ms")
+    data_age_hours: float = float_column(
+        "Age of the wallet's newest answer when the slot began; 0 for one that the slot fetched itself. Null where it was not "
+        "asked for: figures computed outside a slot",
+        unit="h",
+        nullable=True,
+        ge=0,
+    )
     null_reasons: object = column("Figure -> why it is null", clickhouse="Map(String, String)")
     flags: object = column(
         "What a reader should know: annualised_short, untested, ...", clickhouse="Array(String)"

@@ -28,9 +28,11 @@ class PortfolioFetches(pa.DataFrameModel):
 
     as_of: Slot = slot_column()
     wallet: str = wallet_column()
-    selection_rank: int = count_column("Rank by which the wallet was picked, 1 is first", unit="rank")
+    selection_rank: int = count_column("Place in the order of asking, 1 is first", unit="rank")
     selected_by: str = column(
-        "Rule that picked the wallet: top:<window>:<measure>", clickhouse="LowCardinality(String)"
+        "Why the wallet was picked: top:<window>:<measure>, or of a plan over the whole board: tracked, moved (the board "
+        "shows a move since its newest answer), stale, new, uncertain (its rank may be in the top), cohort",
+        clickhouse="LowCardinality(String)",
     )
     status: str = column(
         "ok, empty (no portfolio at this address) or failed",

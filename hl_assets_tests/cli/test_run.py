@@ -292,3 +292,25 @@ def test_the_recorded_vaults_are_ranked(
         {"origin": "recorded"}
     ]
     assert json.loads(shell.run("query", sql, "--format", "json").stdout) == [{"origin": "simulated"}]
+
+
+def test_wallets_are_watched_and_unwatched_by_hand(
+    shell: Shell, first_run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wallet = "0x" + "aB" * 20
+    assert shell.call("unwatch", wallet) == 2
+    assert "is not watched (source sandbox)" in capsys.readouterr().err
+    assert [shell.call("watch", wallet), shell.call("watch", wallet.lower()), shell.call("watch")] == [
+        0,
+        0,
+        0,
+    ]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{wallet.lower()} is watched: it is tracked, but fetched only with FETCH_PLAN=board"
+    assert said[1:] == [f"{wallet.lower()} is watched already", wallet.lower()]
+    assert shell.call("unwatch", wallet) == 0
+    capsys.readouterr()
+    assert shell.call("watch") == 0
+    assert capsys.readouterr().out == ""
+    assert shell.call("watch", "0xnobody") == 2
+    assert "not a wallet address" in capsys.readouterr().err

@@ -554,7 +554,7 @@ async def test_a_connection_that_takes_long_moves_the_request_in_the_log(tmp_pat
             async def stalled(*_: object) -> None:
                 time.sleep(block)  # noqa: ASYNC251  (what a busy event loop does between permission and sending)
 
-            http = client._fetcher._http
+            http = client._fetcher._ways[0].http
             assert http is not None
             http.event_hooks = {"request": [stalled], "response": []}
             await client.portfolio(WALLET)

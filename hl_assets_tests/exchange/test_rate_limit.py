@@ -284,3 +284,44 @@ async def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     async with WeightBudget(100, tmp_path / "file" / "below") as budget:
         with pytest.raises(RateLimitStateError, match="folder"):
             await budget.acquire(1)
+
+
+async def test_what_could_be_spent_until_an_instant_counts_every_window_that_fits(tmp_path: Path) -> None:
+    async with WeightBudget(100, tmp_path, window_seconds=60, slack_seconds=0) as budget:
+        for seconds, free in ((-1, 0), (0, 100), (59, 100), (61, 200), (540, 1000)):
+            assert await budget.free_within(seconds) == free
+        await budget.acquire(70)
+        for seconds, free in ((0, 30), (59, 30), (60.5, 130), (119, 130), (121, 230)):
+            assert await budget.free_within(seconds) == free
+        async with WeightBudget(100, tmp_path, window_seconds=60, slack_seconds=0) as other:
+            assert await other.free_within(0) == 30, "what another process spent is known"
+            await other.pause(30)
+        assert await budget.free_within(29) == 0
+        assert await budget.free_within(31) == 30
+
+
+async def test_what_others_have_reserved_is_not_free(tmp_path: Path) -> None:
+    async with WeightBudget(100, tmp_path, window_seconds=60, slack_seconds=0) as budget:
+        await budget.acquire(100)
+        waiting = asyncio.create_task(budget.acquire(40))
+        while logged_weight(tmp_path / "weight-default.sqlite3") < 140:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await budget.free_within(59) == 0
+        assert await budget.free_within(61) == 60
+        assert await budget.free_within(121) == 160
+        waiting.cancel()
+
+
+async def test_what_is_said_to_be_free_can_be_spent() -> None:
+    """The promise of `free_within` against the grants themselves, in a window of 0.2 s."""
+    async with WeightBudget(10, None, window_seconds=0.2, slack_seconds=0) as budget:
+        await budget.acquire(4)
+        started = time.monotonic()
+        free = await budget.free_within(0.7)
+        spent = 0
+        while True:
+            await budget.acquire(1)
+            if time.monotonic() - started > 0.7:
+                break
+            spent += 1
+        assert free - 10 <= spent <= free

@@ -35,7 +35,7 @@ from hl_assets.warehouse.manifest import Manifest
 SLOT = datetime(2026, 5, 31, 12, 10, tzinfo=UTC)
 DAY = "2026-05-31"
 RAW = ("leaderboard", "vaults", "portfolio_histories")
-DERIVED = ("equity_curves", "wallet_metrics", "ai_grades", "wallet_scores")
+DERIVED = ("tracked_wallets", "equity_curves", "wallet_metrics", "ai_grades", "wallet_scores")
 
 
 @pytest.fixture(scope="session")

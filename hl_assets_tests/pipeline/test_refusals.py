@@ -53,7 +53,13 @@ def test_broken_rows_are_refused(
     assert evaluation.metadata["failures"].records[0].data["rows"] == count
     assert 0 < len(evaluation.metadata["samples"].records) <= 20
     materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
-    assert materialised == {"leaderboard", "vaults", "portfolio_histories", "equity_curves"}
+    assert materialised == {
+        "leaderboard",
+        "vaults",
+        "portfolio_histories",
+        "tracked_wallets",
+        "equity_curves",
+    }
     after = ticked.read()
     derived = ("wallet_metrics", "ai_grades", "wallet_scores")
     assert_same_tables({name: first_tick.tables[name] for name in derived}, after)
