@@ -43,6 +43,12 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
+class ExportFormat(StrEnum):
+    """Values of `export --format`."""
+
+    PARQUET = "parquet"
+
+
 SourceOption = Annotated[
     SourceName | None,
     typer.Option("--source", help="Exchange whose data to use [default: HL_ASSETS_SOURCE, else sandbox]."),
@@ -148,6 +154,36 @@ def query(
     from hl_assets.cli.show import show_query  # noqa: PLC0415
 
     show_query(_values(source=source), sql, output.value)
+
+
+@app.command(
+    epilog="Examples: `hl-assets export --out backup`, "
+    "`hl-assets export wallet_scores wallet_metrics --from 2026-05-01 --to 2026-05-31 --out may --source live`"
+)
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; made if it is missing.")],
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables to export [default: all]; see docs/tables.md.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First slot or day [default: the first published].")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last slot, or last whole day [default: the last published].")
+    ] = None,
+    file_format: Annotated[
+        ExportFormat, typer.Option("--format", help="Format of the files.")
+    ] = ExportFormat.PARQUET,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an export that is in the folder already.")
+    ] = False,
+    source: SourceOption = None,
+) -> None:
+    """Write published rows into Parquet files, one per table and day, with a manifest; `hl-assets import` reads them."""
+    from hl_assets.cli.interchange import export_folder  # noqa: PLC0415
+
+    del file_format  # there is one
+    export_folder(_values(source=source), out, tables or [], start, end, overwrite=overwrite)
 
 
 @app.command(

@@ -16,6 +16,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from hl_assets.exchange.addresses import InvalidAddressError  # noqa: PLC0415
     from hl_assets.exchange.errors import ExchangeError  # noqa: PLC0415
     from hl_assets.exchange.sandbox.errors import SandboxError  # noqa: PLC0415
+    from hl_assets.interchange.errors import InterchangeError  # noqa: PLC0415
     from hl_assets.slots import SlotError  # noqa: PLC0415
     from hl_assets.warehouse.errors import WarehouseError  # noqa: PLC0415
 
@@ -25,6 +26,7 @@ def known_errors() -> tuple[type[Exception], ...]:
         InvalidAddressError,
         ExchangeError,
         SandboxError,
+        InterchangeError,
         SlotError,
         WarehouseError,
     )

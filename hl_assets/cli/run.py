@@ -6,20 +6,18 @@ themselves (`hl_assets.assets`).
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hl_assets.cli import local_exchange
 from hl_assets.cli.console import make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
-from hl_assets.progress import Progress as Announcement
-from hl_assets.progress import listening
+from hl_assets.cli.progress_bar import progress_bar
 from hl_assets.settings import Settings
 from hl_assets.slots import parse_instant, slot_of, slot_text
 from hl_assets.warehouse.config import WarehouseConfig
@@ -97,7 +95,10 @@ def _execute(settings: Settings, slot: datetime, *, verbose: bool) -> _Outcome:
     from hl_assets.resources.warehouse import warehouse_config  # noqa: PLC0415
 
     job = build_defs(settings).resolve_job_def("tick")
-    with DagsterInstance.from_config(str(prepare_dagster_home(settings))) as instance, _progress_bar():
+    with (
+        DagsterInstance.from_config(str(prepare_dagster_home(settings))) as instance,
+        progress_bar(console, "Fetching"),
+    ):
         started = time.perf_counter()
         result = job.execute_in_process(
             instance=instance,
@@ -115,27 +116,6 @@ def _execute(settings: Settings, slot: datetime, *, verbose: bool) -> _Outcome:
             if step.start_time is not None and step.end_time is not None
         }
         return _Outcome(slot, result, step_seconds, seconds, warehouse_config(settings))
-
-
-@contextmanager
-def _progress_bar() -> Iterator[None]:
-    """Draw whatever the run announces."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def draw(announcement: Announcement) -> None:
-            if announcement.step not in tasks:
-                tasks[announcement.step] = bar.add_task(announcement.step, total=announcement.total)
-            failed = f", {announcement.failed} failed" if announcement.failed else ""
-            bar.update(
-                tasks[announcement.step],
-                completed=announcement.done,
-                description=f"Fetching {announcement.step}{failed}",
-            )
-
-        with listening(draw):
-            yield
 
 
 def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: float) -> int:
