@@ -187,6 +187,35 @@ def export(
 
 
 @app.command(
+    "import",
+    epilog="Examples: `hl-assets import backup --source live --dry-run`, "
+    "`hl-assets import 'may/table=wallet_scores/day=2026-05-31/part.parquet' --source live`, "
+    "`hl-assets import vaults.csv.gz --source recorded`",
+)
+def import_(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of `hl-assets export`, a .parquet file of one, or a panel file (CSV, CSV.gz)."
+        ),
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also publish slots that are there with other content.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and count; write nothing.")] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="File for what is rejected [default: NAME.rejects.jsonl in the current folder]."),
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Publish rows of an export or a panel file, held to the contracts; what breaks them is rejected with its reason."""
+    from hl_assets.cli.interchange import import_path  # noqa: PLC0415
+
+    raise typer.Exit(import_path(_values(source=source), path, rejects, replace=replace, dry_run=dry_run))
+
+
+@app.command(
     epilog="Examples: `hl-assets sandbox`, `hl-assets sandbox --recording panel.csv.gz --clock 2026-05-31`"
 )
 def sandbox(

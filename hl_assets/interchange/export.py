@@ -35,6 +35,7 @@ from hl_assets.interchange.parquet import SlotRecord
 from hl_assets.progress import Progress, announce
 from hl_assets.schemas import TABLES
 from hl_assets.schemas.contract import TableContract
+from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.slots import day_bounds, day_of, slot_text
 from hl_assets.warehouse import ddl
 from hl_assets.warehouse.connection import Warehouse
@@ -53,6 +54,12 @@ _OfDay = Mapping[str, Sequence[Publication]]
 _LEDGER_DAYS_SQL = """
 SELECT DISTINCT toDate(as_of) FROM {table}
 WHERE as_of >= {{start:DateTime('UTC')}} AND as_of < {{end:DateTime('UTC')}}
+"""
+
+
+_EARLIER_BOARDS_SQL = """
+SELECT DISTINCT board_as_of FROM leaderboard_snapshots
+WHERE as_of >= {start:DateTime('UTC')} AND as_of < {end:DateTime('UTC')} AND board_as_of < {start:DateTime('UTC')}
 """
 
 
@@ -94,7 +101,7 @@ def export_tables(
     _prepare(folder, overwrite=overwrite)
     export = _Export(store, request, folder)
     published = Manifest(store).committed_together(_sliced(request.contracts), request.start, request.end)
-    by_day = _by_day(published)
+    by_day = _by_day(_with_earlier_boards(store, request, published))
     days = sorted(set(by_day) | export.ledger_days())
     files: list[FileEntry] = []
     announce(Progress("days", 0, len(days)))
@@ -201,6 +208,7 @@ class _DayFile:
         self._draft = self._path.with_suffix(".draft")
         self._versions: dict[str, set[str]] = {name: set() for name in parquet.version_columns(contract)}
         self._closed = False
+        self.origins: set[str] = set()
         self.rows_of_slot: Counter[datetime] = Counter()
 
     def __enter__(self) -> Self:
@@ -211,6 +219,7 @@ class _DayFile:
             parquet.arrow_schema(self._contract, __version__),
             compression="zstd",
             compression_level=3,
+            write_page_checksum=True,
             use_dictionary=["as_of", *texts],
         )
         return self
@@ -230,6 +239,8 @@ class _DayFile:
         table = _cast(pa.ipc.open_stream(arrow_stream).read_all(), self._writer.schema)
         for counted in pc.value_counts(table["as_of"]).to_pylist():
             self.rows_of_slot[counted["values"]] += counted["counts"]
+        if "origin" in table.column_names:
+            self.origins |= set(pc.unique(table["origin"]).to_pylist())
         for name, found in self._versions.items():
             found |= {str(value) for value in pc.unique(table[name]).to_pylist() if value is not None}
         if table.num_rows:
@@ -237,7 +248,8 @@ class _DayFile:
 
     def close(self, slots: list[SlotRecord]) -> None:
         """Finish the file and put it in its place."""
-        self._writer.add_key_value_metadata(parquet.closing_metadata(slots, self._versions))
+        self.origins |= {record.origin for record in slots}
+        self._writer.add_key_value_metadata(parquet.closing_metadata(slots, self.origins, self._versions))
         self._writer.close()
         self._draft.replace(self._path)
         self._closed = True
@@ -245,7 +257,8 @@ class _DayFile:
     def entry(self, slots: dict[str, SlotEntry]) -> FileEntry:
         """The finished file as the folder's manifest lists it."""
         size, digest = self._path.stat().st_size, file_sha256(self._path)
-        return FileEntry(self._name, self._contract.name, self._day, self.rows, size, digest, slots)
+        origins = sorted(self.origins)
+        return FileEntry(self._name, self._contract.name, self._day, self.rows, size, digest, origins, slots)
 
 
 def _prepare(folder: Path, *, overwrite: bool) -> None:
@@ -268,6 +281,22 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
 
 def _sliced(contracts: Iterable[TableContract]) -> list[TableContract]:
     return [contract for contract in contracts if contract.storage == "slices"]
+
+
+def _with_earlier_boards(
+    store: Warehouse, request: ExportRequest, published: dict[str, dict[datetime, Publication]]
+) -> dict[str, dict[datetime, Publication]]:
+    """With the boards that the first snapshots point at: an unchanged board is stored under an earlier slot."""
+    if not {LEADERBOARD_SNAPSHOTS.name, LEADERBOARD_ROWS.name} <= set(published):
+        return published
+    bounds = {"start": request.start, "end": request.end}
+    earlier = [slot for (slot,) in store.read_rows(_EARLIER_BOARDS_SQL, bounds)]
+    if not earlier:
+        return published
+    manifest = Manifest(store)
+    boards = manifest.committed(LEADERBOARD_ROWS, min(earlier), request.start)
+    wanted = {slot: found for slot, found in boards.items() if slot in earlier}
+    return {**published, LEADERBOARD_ROWS.name: {**wanted, **published[LEADERBOARD_ROWS.name]}}
 
 
 def _by_day(
@@ -348,7 +377,7 @@ def _manifest(
         exported_at=exported_at,
         database=store.database,
         tables=[contract.name for contract in request.contracts],
-        origins=sorted({entry.origin for file in files for entry in file.slots.values()}),
+        origins=sorted({origin for file in files for origin in file.origins}),
         first_slot=min(slots, default=None),
         last_slot=max(slots, default=None),
         rows=sum(file.rows for file in files),

@@ -36,6 +36,7 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rows: Rows.
         n_bytes: Size.
         sha256: Digest of its bytes.
+        origins: Where its facts come from.
         slots: Slot -> its entry; empty for a ledger.
     """
 
@@ -45,6 +46,7 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     n_bytes: int
     sha256: str
+    origins: list[str]
     slots: dict[str, SlotEntry]
 
 

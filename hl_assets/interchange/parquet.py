@@ -5,7 +5,7 @@ rows go into which file (`export`), judging rows (`rejects`).
 
 A file is readable without this project: instants are UTC timestamps in milliseconds, lists and maps are Parquet's own, and every
 column carries its description, unit and ClickHouse type. The file's metadata adds the contract (`hl_assets.contract`), the
-publications its rows belong to (`hl_assets.slots`), the versions of definitions found in it (`hl_assets.versions`), and the version of
+publications its rows belong to (`hl_assets.slots`), where their facts come from (`hl_assets.origins`), the versions of definitions found in it (`hl_assets.versions`), and the version of
 the code (`hl_assets.code_version`).
 """
 
@@ -140,10 +140,13 @@ def contract_facts(contract: TableContract) -> dict[str, Any]:
     }
 
 
-def closing_metadata(slots: list[SlotRecord], versions: Mapping[str, set[str]]) -> dict[str, str]:
+def closing_metadata(
+    slots: list[SlotRecord], origins: set[str], versions: Mapping[str, set[str]]
+) -> dict[str, str]:
     """What is known about a file once its rows are written."""
     return {
         _PREFIX + "slots": msgspec.json.encode(slots).decode(),
+        _PREFIX + "origins": json.dumps(sorted(origins)),
         _PREFIX + "versions": json.dumps({name: sorted(found) for name, found in versions.items()}),
     }
 
@@ -186,6 +189,18 @@ def slots_of(metadata: Metadata) -> list[SlotRecord]:
         raise UnreadableFileError(f"its hl_assets.slots cannot be read: {error}") from error
 
 
+def origins_of(metadata: Metadata) -> set[str]:
+    """Where the facts of a file come from.
+
+    Raises:
+        UnreadableFileError: It does not say, or not in a way that can be read.
+    """
+    try:
+        return set(msgspec.json.decode(_said(metadata)["origins"], type=list[str]))
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise UnreadableFileError(f"its hl_assets.origins cannot be read: {error}") from error
+
+
 def differences(contract: TableContract, schema: pa.Schema) -> list[str]:
     """How a file's columns differ from a contract; empty if its rows can be read as the contract's."""
     found = {field.name: field.type for field in schema}
@@ -207,7 +222,8 @@ def frame_of(contract: TableContract, table: pa.Table) -> pd.DataFrame:
     )
     for spec in contract.columns:
         if spec.clickhouse_type.startswith("Array("):
-            frame[spec.name] = [None if value is None else list(value) for value in frame[spec.name]]
+            lists = [None if value is None else list(value) for value in frame[spec.name]]
+            frame[spec.name] = pd.Series(lists, dtype="object")
         if spec.clickhouse_type.startswith("Nullable(Bool"):
             values = frame[spec.name].astype(object)
             frame[spec.name] = values.where(values.notna(), None)

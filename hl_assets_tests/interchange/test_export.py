@@ -89,6 +89,19 @@ def test_the_manifest_names_slots_versions_origins_and_counts(ticked: Platform, 
     assert manifest.tables == [table.name for table in TABLES]
 
 
+def test_a_board_stored_under_an_earlier_slot_goes_with_the_snapshots_that_saw_it(
+    ticked: Platform, tmp_path: Path
+) -> None:
+    ticked.at(SLOT + SLOT_LENGTH)
+    assert ticked.tick().success
+    manifest = exported(
+        ticked, tmp_path / "out", ExportRequest(TABLES, SLOT + SLOT_LENGTH, SLOT + 2 * SLOT_LENGTH)
+    )
+    slots = {file.table: list(file.slots) for file in manifest.files}
+    assert slots["leaderboard_snapshots"] == [slot_text(SLOT + SLOT_LENGTH)]
+    assert slots["leaderboard_rows"] == [slot_text(SLOT)]
+
+
 def test_the_same_data_give_the_same_bytes(ticked: Platform, tmp_path: Path) -> None:
     first, second = exported(ticked, tmp_path / "a"), exported(ticked, tmp_path / "b")
     assert first.export_id == second.export_id
