@@ -62,7 +62,8 @@ SourceOption = Annotated[
 def run(
     source: SourceOption = None,
     recording: Annotated[
-        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+        Path | None,
+        typer.Option(help="Panel file (CSV, CSV.gz) or folder of `hl-assets record`, for --source recorded."),
     ] = None,
     as_of: Annotated[
         str | None,
@@ -216,6 +217,29 @@ def import_(
 
 
 @app.command(
+    epilog="Examples: `hl-assets record --out today --source live --for 1h`, "
+    "`hl-assets record --out minutes --top-n 20 --every 1m`"
+)
+def record(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write; an earlier recording in it is continued.")
+    ],
+    top_n: Annotated[
+        int | None, typer.Option(help="Wallets to record each round [default: TOP_N_WALLETS, else 100].")
+    ] = None,
+    every: Annotated[str, typer.Option(help="Time between two rounds, e.g. 30s, 10m, 1h.")] = "10m",
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long to record, e.g. 1h or 2d [default: until Ctrl-C].")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Capture the exchange's answers, byte for byte, into a folder that the local exchange replays at those instants."""
+    from hl_assets.cli.record import record_exchange  # noqa: PLC0415
+
+    raise typer.Exit(record_exchange(_values(source=source, top_n=top_n), out, every, duration))
+
+
+@app.command(
     epilog="Examples: `hl-assets sandbox`, `hl-assets sandbox --recording panel.csv.gz --clock 2026-05-31`"
 )
 def sandbox(
@@ -227,7 +251,10 @@ def sandbox(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the population [default: SANDBOX_SEED].")] = None,
     recording: Annotated[
-        Path | None, typer.Option(help="Replay this panel file instead of a simulated population.")
+        Path | None,
+        typer.Option(
+            help="Replay this panel file or folder of `hl-assets record` instead of a simulated population."
+        ),
     ] = None,
     clock: Annotated[
         str | None,
@@ -256,7 +283,8 @@ def sandbox(
 def dev(
     source: SourceOption = None,
     recording: Annotated[
-        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+        Path | None,
+        typer.Option(help="Panel file (CSV, CSV.gz) or folder of `hl-assets record`, for --source recorded."),
     ] = None,
     top_n: Annotated[
         int | None, typer.Option(help="Wallets to fetch each slot [default: TOP_N_WALLETS, else 100].")
