@@ -46,14 +46,16 @@ class Settings(BaseSettings):
     source: Source = setting(
         "HL_ASSETS_SOURCE",
         "sandbox",
-        "Exchange to read: sandbox (a simulated population), recorded (a panel file) or live. "
+        "Exchange to read: sandbox (a simulated population), recorded (a panel file or captured answers) or live. "
         "Each source has a ClickHouse database of its own, so simulated rows never meet live ones.",
     )
     home: Path = setting(
         "HL_ASSETS_HOME", Path(".hl_assets"), "Folder of everything the platform keeps on this machine."
     )
     recording: Path | None = setting(
-        "HL_ASSETS_RECORDING", None, "Panel file (CSV or CSV.gz) the recorded source replays."
+        "HL_ASSETS_RECORDING",
+        None,
+        "Panel file (CSV or CSV.gz) or folder of `hl-assets record` that the recorded source replays.",
     )
     clock: datetime | None = setting(
         "HL_ASSETS_CLOCK",

@@ -43,6 +43,12 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
+class ExportFormat(StrEnum):
+    """Values of `export --format`."""
+
+    PARQUET = "parquet"
+
+
 SourceOption = Annotated[
     SourceName | None,
     typer.Option("--source", help="Exchange whose data to use [default: HL_ASSETS_SOURCE, else sandbox]."),
@@ -56,7 +62,8 @@ SourceOption = Annotated[
 def run(
     source: SourceOption = None,
     recording: Annotated[
-        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+        Path | None,
+        typer.Option(help="Panel file (CSV, CSV.gz) or folder of `hl-assets record`, for --source recorded."),
     ] = None,
     as_of: Annotated[
         str | None,
@@ -244,6 +251,88 @@ def grade_eval(
 
 
 @app.command(
+    epilog="Examples: `hl-assets export --out backup`, "
+    "`hl-assets export wallet_scores wallet_metrics --from 2026-05-01 --to 2026-05-31 --out may --source live`"
+)
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; made if it is missing.")],
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables to export [default: all]; see docs/tables.md.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First slot or day [default: the first published].")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last slot, or last whole day [default: the last published].")
+    ] = None,
+    file_format: Annotated[
+        ExportFormat, typer.Option("--format", help="Format of the files.")
+    ] = ExportFormat.PARQUET,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an export that is in the folder already.")
+    ] = False,
+    source: SourceOption = None,
+) -> None:
+    """Write published rows into Parquet files, one per table and day, with a manifest; `hl-assets import` reads them."""
+    from hl_assets.cli.interchange import export_folder  # noqa: PLC0415
+
+    del file_format  # there is one
+    export_folder(_values(source=source), out, tables or [], start, end, overwrite=overwrite)
+
+
+@app.command(
+    "import",
+    epilog="Examples: `hl-assets import backup --source live --dry-run`, "
+    "`hl-assets import 'may/table=wallet_scores/day=2026-05-31/part.parquet' --source live`, "
+    "`hl-assets import vaults.csv.gz --source recorded`",
+)
+def import_(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of `hl-assets export`, a .parquet file of one, or a panel file (CSV, CSV.gz)."
+        ),
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also publish slots that are there with other content.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and count; write nothing.")] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="File for what is rejected [default: NAME.rejects.jsonl in the current folder]."),
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Publish rows of an export or a panel file, held to the contracts; what breaks them is rejected with its reason."""
+    from hl_assets.cli.interchange import import_path  # noqa: PLC0415
+
+    raise typer.Exit(import_path(_values(source=source), path, rejects, replace=replace, dry_run=dry_run))
+
+
+@app.command(
+    epilog="Examples: `hl-assets record --out today --source live --for 1h`, "
+    "`hl-assets record --out minutes --top-n 20 --every 1m`"
+)
+def record(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write; an earlier recording in it is continued.")
+    ],
+    top_n: Annotated[
+        int | None, typer.Option(help="Wallets to record each round [default: TOP_N_WALLETS, else 100].")
+    ] = None,
+    every: Annotated[str, typer.Option(help="Time between two rounds, e.g. 30s, 10m, 1h.")] = "10m",
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long to record, e.g. 1h or 2d [default: until Ctrl-C].")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Capture the exchange's answers, byte for byte, into a folder that the local exchange replays at those instants."""
+    from hl_assets.cli.record import record_exchange  # noqa: PLC0415
+
+    raise typer.Exit(record_exchange(_values(source=source, top_n=top_n), out, every, duration))
+
+
+@app.command(
     epilog="Examples: `hl-assets sandbox`, `hl-assets sandbox --recording panel.csv.gz --clock 2026-05-31`"
 )
 def sandbox(
@@ -255,7 +344,10 @@ def sandbox(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the population [default: SANDBOX_SEED].")] = None,
     recording: Annotated[
-        Path | None, typer.Option(help="Replay this panel file instead of a simulated population.")
+        Path | None,
+        typer.Option(
+            help="Replay this panel file or folder of `hl-assets record` instead of a simulated population."
+        ),
     ] = None,
     clock: Annotated[
         str | None,
@@ -318,7 +410,8 @@ def tick(
 def dev(
     source: SourceOption = None,
     recording: Annotated[
-        Path | None, typer.Option(help="Panel file (CSV, CSV.gz) for --source recorded.")
+        Path | None,
+        typer.Option(help="Panel file (CSV, CSV.gz) or folder of `hl-assets record`, for --source recorded."),
     ] = None,
     top_n: Annotated[
         int | None, typer.Option(help="Wallets to fetch each slot [default: TOP_N_WALLETS, else 100].")

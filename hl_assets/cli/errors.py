@@ -16,6 +16,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from hl_assets.exchange.addresses import InvalidAddressError  # noqa: PLC0415
     from hl_assets.exchange.errors import ExchangeError  # noqa: PLC0415
     from hl_assets.exchange.sandbox.errors import SandboxError  # noqa: PLC0415
+    from hl_assets.interchange.errors import InterchangeError  # noqa: PLC0415
     from hl_assets.schemas.contract import ContractError  # noqa: PLC0415
     from hl_assets.scoring.config import ScoringConfigError  # noqa: PLC0415
     from hl_assets.scoring.entities import EntityFilterError  # noqa: PLC0415
@@ -29,6 +30,7 @@ def known_errors() -> tuple[type[Exception], ...]:
         ExchangeError,
         InvalidAddressError,
         SandboxError,
+        InterchangeError,
         ScoringConfigError,
         SlotError,
         UnknownPriceError,

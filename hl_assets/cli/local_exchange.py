@@ -54,8 +54,8 @@ def start_process(settings: Settings, frozen_at: datetime | None, port: int = 0)
     command += ["--weight-per-minute", str(settings.sandbox_weight_per_minute)]
     if settings.source == "recorded":
         if settings.recording is None:
-            raise CommandError("--source recorded needs --recording FILE (or HL_ASSETS_RECORDING)")
-        if not settings.recording.is_file():
+            raise CommandError("--source recorded needs --recording PATH (or HL_ASSETS_RECORDING)")
+        if not settings.recording.exists():
             raise CommandError(f"the recording {settings.recording} does not exist")
         command += ["--recording", str(settings.recording.resolve())]
     else:

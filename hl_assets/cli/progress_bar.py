@@ -12,17 +12,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from hl_assets.progress import Progress as Announcement
 from hl_assets.progress import listening
 
-_VERBS = {
+_DOING = {
     "portfolios": "Fetching portfolios",
     "grades": "Grading",
     "batch": "Waiting for the batch",
     "answers": "Asking",
 }
+"""What is being done in a step, for commands that do several."""
 
 
 @contextmanager
-def progress_bar(console: Console) -> Iterator[None]:
-    """Draw whatever is announced during the block."""
+def progress_bar(console: Console, verb: str | None = None) -> Iterator[None]:
+    """Draw whatever is announced during the block, one bar per step.
+
+    Args:
+        console: Where to draw.
+        verb: What is being done to the units that are announced, e.g. `Exporting`; None: what the step is known for.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, TaskID] = {}
@@ -35,8 +41,12 @@ def progress_bar(console: Console) -> Iterator[None]:
                 tasks[announcement.step],
                 completed=announcement.done,
                 total=announcement.total,
-                description=f"{_VERBS.get(announcement.step, announcement.step)}{failed}",
+                description=f"{_doing(announcement.step, verb)}{failed}",
             )
 
         with listening(draw):
             yield
+
+
+def _doing(step: str, verb: str | None) -> str:
+    return _DOING.get(step, step) if verb is None else f"{verb} {step}"

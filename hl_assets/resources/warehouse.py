@@ -102,14 +102,20 @@ class WarehouseResource:
         """
         with Warehouse(self.config, comment={"run_id": run_id, "asset": asset}) as store:
             store.ensure_tables(TABLES)
-            self._refuse_other_origins(store)
+            refuse_other_origins(store, self.origin)
             yield WarehouseSession(store, Manifest(store), Publisher(store), run_id)
 
-    def _refuse_other_origins(self, store: Warehouse) -> None:
-        others = store.read_rows(_OTHER_ORIGINS_SQL, {"origin": self.origin})
-        if others:
-            raise MixedOriginsError(
-                f"database {store.database} holds {others[0][0]} rows, and this run would add {self.origin} ones. "
-                "Give each source a database of its own: unset CLICKHOUSE_DATABASE and leave the database out of "
-                "CLICKHOUSE_URL, or set another one"
-            )
+
+def refuse_other_origins(store: Warehouse, origin: str) -> None:
+    """Refuse a database that holds rows of another source.
+
+    Raises:
+        MixedOriginsError: It does.
+    """
+    others = store.read_rows(_OTHER_ORIGINS_SQL, {"origin": origin})
+    if others:
+        raise MixedOriginsError(
+            f"database {store.database} holds {others[0][0]} rows, and this run would add {origin} ones. "
+            "Give each source a database of its own: unset CLICKHOUSE_DATABASE and leave the database out of "
+            "CLICKHOUSE_URL, or set another one"
+        )

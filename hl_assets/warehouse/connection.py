@@ -230,6 +230,22 @@ class Warehouse:
         )
         return [tuple(row) for row in result.result_rows]
 
+    def read_bytes(self, sql: str, parameters: Mapping[str, Any] | None = None, *, output: str) -> bytes:
+        """Run a query and hand over ClickHouse's own encoding of the answer, held in memory: ask for bounded ones.
+
+        Args:
+            sql: One statement that returns rows, without a FORMAT clause.
+            parameters: Values of the placeholders; datetimes must be timezone-aware.
+            output: ClickHouse's name of the format, e.g. `ArrowStream`.
+
+        Raises:
+            WarehouseError: See `read_frame`.
+        """
+        bound = bindable(parameters)
+        return self._repeatedly(
+            lambda client: client.raw_query(sql, bound, settings=self._settings(client), fmt=output)
+        )
+
     def read_table(
         self,
         contract: TableContract,

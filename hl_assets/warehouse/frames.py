@@ -51,16 +51,25 @@ def _check_nulls(contract: TableContract, spec: ColumnSpec, values: "pd.Series[A
 
 
 def _check_range(contract: TableContract, spec: ColumnSpec, values: "pd.Series[Any]") -> None:
-    bare = spec.clickhouse_type.removeprefix("Nullable(").removesuffix(")")
-    if bare not in _INTEGER_RANGES or values.empty:
+    limits = integer_range(spec)
+    if limits is None or values.empty:
         return
-    low, high = _INTEGER_RANGES[bare]
+    low, high = limits
     smallest, largest = values.min(), values.max()
     if pd.notna(smallest) and (int(smallest) < low or int(largest) > high):
         outside = smallest if int(smallest) < low else largest
         raise InvalidSliceError(
-            f"{contract.name}.{spec.name}: {outside} does not fit {bare} ({low} to {high})"
+            f"{contract.name}.{spec.name}: {outside} does not fit {_bare_type(spec)} ({low} to {high})"
         )
+
+
+def integer_range(spec: ColumnSpec) -> tuple[int, int] | None:
+    """Smallest and largest value that fits an integer column; None for other columns."""
+    return _INTEGER_RANGES.get(_bare_type(spec))
+
+
+def _bare_type(spec: ColumnSpec) -> str:
+    return spec.clickhouse_type.removeprefix("Nullable(").removesuffix(")")
 
 
 def as_contract(contract: TableContract, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

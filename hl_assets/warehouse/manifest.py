@@ -21,6 +21,10 @@ _CURRENT = (
     "SELECT * FROM ({select} WHERE {condition} ORDER BY table_name DESC, as_of DESC, version DESC LIMIT 1 BY as_of) "
     "WHERE NOT withdrawn ORDER BY as_of"
 )
+_CURRENT_OF_TABLES = (
+    "SELECT * FROM ({select} WHERE {condition} ORDER BY table_name DESC, as_of DESC, version DESC "
+    "LIMIT 1 BY table_name, as_of) WHERE NOT withdrawn ORDER BY table_name, as_of"
+)
 _LISTED_SLOTS = 2_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -74,15 +78,31 @@ class Manifest:
             start: Only slots at or after this instant.
             end: Only slots before this instant.
         """
-        conditions = ["table_name = {table:String}"]
-        parameters: dict[str, Any] = {"table": contract.name}
-        for name, operator, instant in (("start", ">=", start), ("end", "<", end)):
-            if instant is not None:
-                conditions.append(f"as_of {operator} {{{name}:DateTime('UTC')}}")
-                parameters[name] = instant
-        sql = _CURRENT.format(select=_SELECT, condition=" AND ".join(conditions))
-        found = (_publication(row) for row in self._warehouse.read_rows(sql, parameters))
+        range_condition, parameters = _range_condition(start, end)
+        sql = _CURRENT.format(
+            select=_SELECT, condition=f"table_name = {{table:String}} AND {range_condition}"
+        )
+        found = map(_publication, self._warehouse.read_rows(sql, {**parameters, "table": contract.name}))
         return {publication.as_of: publication for publication in found}
+
+    def committed_together(
+        self, contracts: Iterable[TableContract], start: datetime | None = None, end: datetime | None = None
+    ) -> dict[str, dict[datetime, Publication]]:
+        """Published slices of several tables as one moment saw them: table -> slot -> slice, oldest slot first.
+
+        Args:
+            contracts: The tables; each is a key of the answer.
+            start: Only slots at or after this instant.
+            end: Only slots before this instant.
+        """
+        by_table: dict[str, dict[datetime, Publication]] = {contract.name: {} for contract in contracts}
+        range_condition, parameters = _range_condition(start, end)
+        condition = f"table_name IN {{tables:Array(String)}} AND {range_condition}"
+        sql = _CURRENT_OF_TABLES.format(select=_SELECT, condition=condition)
+        for row in self._warehouse.read_rows(sql, {**parameters, "tables": list(by_table)}):
+            publication = _publication(row)
+            by_table[publication.table_name][publication.as_of] = publication
+        return by_table
 
     def committed_on(self, contract: TableContract, day: date) -> dict[datetime, Publication]:
         """Published slices of one UTC day by slot, oldest first."""
@@ -156,6 +176,17 @@ class History:
     def largest_version(self) -> int:
         """Largest version of all of them, 0 if there are none."""
         return max((found[-1].version for found in self.by_slice.values() if found), default=0)
+
+
+def _range_condition(start: datetime | None, end: datetime | None) -> tuple[str, dict[str, Any]]:
+    """SQL condition and parameters of the slots from `start` to before `end`."""
+    conditions = ["true"]
+    parameters: dict[str, Any] = {}
+    for name, operator, instant in (("start", ">=", start), ("end", "<", end)):
+        if instant is not None:
+            conditions.append(f"as_of {operator} {{{name}:DateTime('UTC')}}")
+            parameters[name] = instant
+    return " AND ".join(conditions), parameters
 
 
 def slots_condition(slots: Iterable[datetime]) -> tuple[str, dict[str, Any]]:

@@ -197,7 +197,7 @@ def test_rescoring_stands_beside_the_published_ranking(
         (["top", "--as-of", "yesterday"], "'yesterday' is not an ISO date"),
         (["query", "SELECT nonsense FROM wallet_scores"], "nonsense"),
         (["run", "--source", "live", "--as-of", "2026-05-31"], "the present cannot be taken for the past"),
-        (["run", "--source", "recorded"], "needs --recording FILE"),
+        (["run", "--source", "recorded"], "needs --recording PATH"),
         (["run", "--source", "recorded", "--recording", "missing.csv"], "missing.csv does not exist"),
         (["run", "--as-of", "1999-01-01"], "1999"),
     ],

@@ -17,11 +17,11 @@ class SandboxConfig:
     """What the local exchange serves, and how.
 
     Args:
-        recording: CSV or CSV.gz panel to replay; None simulates a population.
+        recording: CSV or CSV.gz panel to replay, or a folder of `hl-assets record`; None simulates a population.
         wallets: Simulated wallets born before the epoch, 20 to 50,000; some 95 % are on the board at the epoch.
         seed: Seed of the population and of fault draws.
         epoch: The simulated population answers from three years before this to two years after it.
-        clock: Virtual time; None is real time for a simulation and frozen at the newest sample for a recording.
+        clock: Virtual time; None is real time for a simulation and frozen at the newest sample or round for a recording.
         weight_limit: Weight a minute and client address; None enforces nothing.
         faults: Faults that are on from the start.
         refresh_minutes: How long a leaderboard or vaults body stays the same (virtual time).

@@ -19,3 +19,7 @@ class InstantOutOfRangeError(SandboxError, ValueError):
 
 class NoTruthError(SandboxError, LookupError):
     """The true index was asked for a wallet of which none is known."""
+
+
+class NotRecordedError(SandboxError, LookupError):
+    """A capture was asked for something it does not hold; the message says what and when."""

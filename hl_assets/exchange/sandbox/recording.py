@@ -92,7 +92,7 @@ def _lines(path: Path, file: IO[str]) -> Iterator[tuple[int, str, Sample]]:
     header = next(reader, None)
     if header is None:
         raise RecordingError(f"{path} is empty; expected a header with {', '.join(_REQUIRED)}")
-    columns = _columns(path, header)
+    columns = panel_columns(path, header)
     for row in reader:
         if not row:
             continue
@@ -104,7 +104,12 @@ def _lines(path: Path, file: IO[str]) -> Iterator[tuple[int, str, Sample]]:
         yield reader.line_num, cells.address(), cells.sample()
 
 
-def _columns(path: Path, header: list[str]) -> dict[str, int]:
+def panel_columns(path: Path, header: list[str]) -> dict[str, int]:
+    """Position of each column that a panel has, by our name of it.
+
+    Raises:
+        RecordingError: A column is missing, or two mean the same.
+    """
     plain = [re.sub(r"[\s_-]", "", name).lower() for name in header]
     found: dict[str, int] = {}
     for name, spellings in _NAMES.items():

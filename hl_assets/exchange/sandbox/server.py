@@ -20,7 +20,7 @@ from starlette.routing import Route
 from hl_assets.exchange.sandbox.config import SandboxConfig
 from hl_assets.exchange.sandbox.control import control_routes
 from hl_assets.exchange.sandbox.damage import JSON_TYPE, NULL, damaged, without_body
-from hl_assets.exchange.sandbox.errors import InstantOutOfRangeError
+from hl_assets.exchange.sandbox.errors import InstantOutOfRangeError, NotRecordedError
 from hl_assets.exchange.sandbox.faults import Endpoint
 from hl_assets.exchange.sandbox.ratelimit import weight_of
 from hl_assets.exchange.sandbox.source import Source
@@ -50,13 +50,18 @@ def create_app(config: SandboxConfig, source: Source | None = None) -> Starlette
     """
     venue = Venue(config, source)
     routes = [
-        Route(f"/{NETWORK}/leaderboard", _bulk(venue, "leaderboard", venue.leaderboard)),
-        Route(f"/{NETWORK}/vaults", _bulk(venue, "vaults", venue.vaults)),
+        Route(f"/{NETWORK}/leaderboard", _bulk(venue, "leaderboard", venue.bodies.leaderboard)),
+        Route(f"/{NETWORK}/vaults", _bulk(venue, "vaults", venue.bodies.vaults)),
         Route("/info", _info(venue), methods=["POST"]),
         *control_routes(venue),
     ]
     app = Starlette(
-        routes=routes, exception_handlers={InstantOutOfRangeError: _out_of_range, Exception: _failed}
+        routes=routes,
+        exception_handlers={
+            InstantOutOfRangeError: _out_of_range,
+            NotRecordedError: _not_recorded,
+            Exception: _failed,
+        },
     )
     app.state.venue = venue
     return app
@@ -66,8 +71,9 @@ def _bulk(venue: Venue, endpoint: Endpoint, body: MakeBody) -> Callable[[Request
     async def answer(request: Request) -> Response:  # noqa: ARG001
         venue.requests[endpoint] += 1
         now_ms = venue.now_ms()
-        modified = formatdate(venue.refreshed_ms(now_ms) / 1000, usegmt=True)
-        headers = {**_headers(now_ms), "last-modified": modified}
+        headers = _headers(now_ms)
+        if modified := venue.bodies.last_modified(now_ms):
+            headers["last-modified"] = formatdate(modified.timestamp(), usegmt=True)
         return await _answer(venue, endpoint, None, headers, lambda: body(now_ms))
 
     return answer
@@ -84,7 +90,7 @@ def _info(venue: Venue) -> Callable[[Request], Awaitable[Response]]:
             return _counted(venue, Response(NULL, 429, headers, JSON_TYPE))
         if subject is None:
             return await _answer(venue, "info", None, headers, None)
-        make = venue.portfolio if kind == "portfolio" else venue.vault_details
+        make = venue.bodies.portfolio if kind == "portfolio" else venue.bodies.vault_details
         return await _answer(venue, "info", subject, headers, lambda: make(subject, now_ms))
 
     return answer
@@ -142,6 +148,10 @@ def _headers(now_ms: int) -> dict[str, str]:
 
 async def _out_of_range(request: Request, error: Exception) -> Response:  # noqa: ARG001
     return Response(str(error), 503, media_type="text/plain")
+
+
+async def _not_recorded(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return Response(str(error), 404, media_type="text/plain")
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -77,11 +77,25 @@ class Truth:
     funded: BoolArray  # (points,) account value above 0
 
 
-class Source(Protocol):
-    """Accounts of an exchange at any instant of a span. Answers depend on the arguments alone."""
+class Timeline(Protocol):
+    """When a local exchange can be asked, and what is known about the truth behind its answers."""
 
     def span_ms(self) -> tuple[int, int]:
         """First instant that can be asked, and the first that cannot any more."""
+
+    def truth_at(self, wallet: str, now_ms: int, instants_ms: IntArray | None) -> Truth:
+        """The true index at the instants, or at those the portfolio publishes at `now_ms`.
+
+        Raises:
+            NoTruthError: Nothing is known about the wallet beyond what the exchange says.
+        """
+
+    def truth_summaries(self) -> Sequence[Mapping[str, object]]:
+        """Address, skill and traits of every wallet; empty where none is known."""
+
+
+class Source(Timeline, Protocol):
+    """Accounts of an exchange at any instant of a span. Answers depend on the arguments alone."""
 
     def wallets_at(self, now_ms: int) -> Sequence[str]:
         """Addresses on the leaderboard at `now_ms`, in its order."""
@@ -94,13 +108,3 @@ class Source(Protocol):
 
     def vaults_at(self, now_ms: int) -> Sequence[Vault]:
         """The vaults that exist at `now_ms`."""
-
-    def truth_at(self, wallet: str, now_ms: int, instants_ms: IntArray | None) -> Truth:
-        """The true index at the instants, or at those the portfolio publishes at `now_ms`.
-
-        Raises:
-            NoTruthError: Nothing is known about the wallet beyond what the exchange says.
-        """
-
-    def truth_summaries(self) -> Sequence[Mapping[str, object]]:
-        """Address, skill and traits of every wallet; empty where none is known."""

@@ -3,8 +3,11 @@
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
 
 from hl_assets.exchange.sandbox.arrays import MINUTE_MS
+from hl_assets.exchange.sandbox.capture import Capture
 from hl_assets.exchange.sandbox.clock import ClockSetting, VirtualClock, iso, to_ms
 from hl_assets.exchange.sandbox.config import SandboxConfig
 from hl_assets.exchange.sandbox.errors import InstantOutOfRangeError
@@ -13,7 +16,7 @@ from hl_assets.exchange.sandbox.panel import RecordedPanel
 from hl_assets.exchange.sandbox.population import SimulatedPopulation
 from hl_assets.exchange.sandbox.ratelimit import WeightLimiter
 from hl_assets.exchange.sandbox.recording import read_recording
-from hl_assets.exchange.sandbox.source import Source, Vault
+from hl_assets.exchange.sandbox.source import Source, Timeline, Vault
 from hl_assets.exchange.sandbox.windows import zero_portfolio
 from hl_assets.exchange.sandbox.wire import (
     leaderboard_body,
@@ -43,6 +46,81 @@ class RefreshedBody:
             return self._bodies[refreshed_ms]
 
 
+class Bodies(Protocol):
+    """What is sent at an instant, as bytes.
+
+    Raises:
+        NotRecordedError: A capture does not hold it.
+    """
+
+    def leaderboard(self, now_ms: int) -> bytes:
+        """Body of the leaderboard; the same bytes between two refreshes."""
+
+    def last_modified(self, now_ms: int) -> datetime | None:
+        """`Last-Modified` of the bulk bodies; None where it is unknown."""
+
+    def vaults(self, now_ms: int) -> bytes:
+        """Body of the vaults list; the same bytes between two refreshes."""
+
+    def portfolio(self, wallet: str, now_ms: int) -> bytes:
+        """Body of a portfolio answer."""
+
+    def vault_details(self, address: str, now_ms: int) -> bytes:
+        """Body of a vaultDetails answer."""
+
+
+class ComputedBodies:
+    """Bodies made from a source's numbers.
+
+    Args:
+        source: The accounts.
+        config: How often bulk bodies are refreshed, and their layout.
+    """
+
+    def __init__(self, source: Source, config: SandboxConfig) -> None:
+        self._source, self._config = source, config
+        self._leaderboard = RefreshedBody(self._make_leaderboard)
+        self._vaults = RefreshedBody(self._make_vaults)
+
+    def leaderboard(self, now_ms: int) -> bytes:
+        """Body of the leaderboard; the same bytes between two refreshes."""
+        return self._leaderboard.at(self._refreshed_ms(now_ms))
+
+    def last_modified(self, now_ms: int) -> datetime:
+        """The last refresh of the bulk bodies."""
+        return datetime.fromtimestamp(self._refreshed_ms(now_ms) / 1000, UTC)
+
+    def vaults(self, now_ms: int) -> bytes:
+        """Body of the vaults list; the same bytes between two refreshes."""
+        return self._vaults.at(self._refreshed_ms(now_ms))
+
+    def portfolio(self, wallet: str, now_ms: int) -> bytes:
+        """Body of a portfolio answer."""
+        return portfolio_body(self._source.portfolio_at(wallet, now_ms) or zero_portfolio(now_ms))
+
+    def vault_details(self, address: str, now_ms: int) -> bytes:
+        """Body of a vaultDetails answer."""
+        found: Vault | None = next(
+            (vault for vault in self._source.vaults_at(now_ms) if vault.address == address), None
+        )
+        return vault_details_body(found, self._source.portfolio_at(address, now_ms))
+
+    def _refreshed_ms(self, now_ms: int) -> int:
+        period = self._config.refresh_minutes * MINUTE_MS
+        return now_ms - now_ms % period
+
+    def _make_leaderboard(self, refreshed_ms: int) -> bytes:
+        return leaderboard_body(
+            self._source.board_at(self._not_before_span(refreshed_ms)), indented=self._config.indented
+        )
+
+    def _make_vaults(self, refreshed_ms: int) -> bytes:
+        return vaults_body(self._source.vaults_at(self._not_before_span(refreshed_ms)))
+
+    def _not_before_span(self, refreshed_ms: int) -> int:
+        return max(refreshed_ms, self._source.span_ms()[0])
+
+
 class Venue:
     """Everything a request needs.
 
@@ -53,15 +131,13 @@ class Venue:
 
     def __init__(self, config: SandboxConfig, source: Source | None = None) -> None:
         self.config = config
-        self.source = source or _source(config)
+        self.source, self.bodies = _opened(config, source)
         self.clock = VirtualClock(config.clock or _default_clock(self.source))
         self.now_ms()
         self.limiter = WeightLimiter(config.weight_limit)
         self.faults = FaultPlan(config.faults, config.seed)
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
-        self._leaderboard = RefreshedBody(self._make_leaderboard)
-        self._vaults = RefreshedBody(self._make_vaults)
 
     def now_ms(self) -> int:
         """Virtual now.
@@ -86,30 +162,6 @@ class Venue:
         self._inside(self.clock.now_ms() + round(seconds * 1000))
         self.clock.advance(seconds)
 
-    def refreshed_ms(self, now_ms: int) -> int:
-        """The last refresh of the bulk bodies."""
-        period = self.config.refresh_minutes * MINUTE_MS
-        return now_ms - now_ms % period
-
-    def leaderboard(self, now_ms: int) -> bytes:
-        """Body of the leaderboard; the same bytes between two refreshes."""
-        return self._leaderboard.at(self.refreshed_ms(now_ms))
-
-    def vaults(self, now_ms: int) -> bytes:
-        """Body of the vaults list; the same bytes between two refreshes."""
-        return self._vaults.at(self.refreshed_ms(now_ms))
-
-    def portfolio(self, wallet: str, now_ms: int) -> bytes:
-        """Body of a portfolio answer."""
-        return portfolio_body(self.source.portfolio_at(wallet, now_ms) or zero_portfolio(now_ms))
-
-    def vault_details(self, address: str, now_ms: int) -> bytes:
-        """Body of a vaultDetails answer."""
-        found: Vault | None = next(
-            (vault for vault in self.source.vaults_at(now_ms) if vault.address == address), None
-        )
-        return vault_details_body(found, self.source.portfolio_at(address, now_ms))
-
     def report(self) -> dict[str, object]:
         """Counters since the start or the last reset."""
         return {
@@ -126,17 +178,6 @@ class Venue:
         self.statuses.clear()
         self.limiter.reset()
 
-    def _make_leaderboard(self, refreshed_ms: int) -> bytes:
-        return leaderboard_body(
-            self.source.board_at(self._not_before_span(refreshed_ms)), indented=self.config.indented
-        )
-
-    def _make_vaults(self, refreshed_ms: int) -> bytes:
-        return vaults_body(self.source.vaults_at(self._not_before_span(refreshed_ms)))
-
-    def _not_before_span(self, refreshed_ms: int) -> int:
-        return max(refreshed_ms, self.source.span_ms()[0])
-
     def _inside(self, instant_ms: int) -> int:
         first, end = self.source.span_ms()
         if not first <= instant_ms < end:
@@ -147,13 +188,22 @@ class Venue:
         return instant_ms
 
 
+def _opened(config: SandboxConfig, given: Source | None) -> tuple[Timeline, Bodies]:
+    """What is served: the source given, or what the settings name."""
+    if given is None and config.recording is not None and config.recording.is_dir():
+        capture = Capture(config.recording)
+        return capture, capture
+    source = given or _source(config)
+    return source, ComputedBodies(source, config)
+
+
 def _source(config: SandboxConfig) -> Source:
     if config.recording is None:
         return SimulatedPopulation(config.wallets, config.seed, to_ms(config.epoch))
     return RecordedPanel(read_recording(config.recording), config.thin_recording)
 
 
-def _default_clock(source: Source) -> ClockSetting:
-    if isinstance(source, RecordedPanel):
+def _default_clock(source: Timeline) -> ClockSetting:
+    if isinstance(source, RecordedPanel | Capture):
         return ClockSetting("frozen", source.newest_ms)
     return ClockSetting()
