@@ -32,7 +32,7 @@ def test_a_tick_materialises_and_checks_every_asset(first_tick: FirstTick) -> No
     materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert materialised == {*RAW, *DERIVED}
     checks = checks_of(result)
-    assert len(checks) == 49
+    assert len(checks) == 48
     assert all(check.passed for check in checks.values()), [
         key for key, check in checks.items() if not check.passed
     ]
