@@ -96,6 +96,9 @@ def show_wallet(
             console.print(line, soft_wrap=True)
     if metrics is not None:
         console.print(_metric_table(metrics))
+        age = metrics["data_age_hours"]
+        if age > 0:  # 0: this slot fetched it, as the heading says
+            console.print(f"Its newest answer was {age:.1f} hours old when the slot began.")
     if grade is not None:
         for line in grade_lines(grade):
             console.print(line, soft_wrap=True)
@@ -161,7 +164,7 @@ def _heading(
         )
         yield Text(f"the exchange's own PnL and ROI: {windows}")
     if fetch is None:
-        yield Text("its portfolio was not asked for at this slot (it is not among the top wallets)")
+        yield Text("its portfolio was not asked for at this slot")
     elif fetch["status"] == "ok":
         odd = f"; {', '.join(fetch['flags'])}" if fetch["flags"] else ""
         yield Text(f"portfolio: {fetch['n_points']} points, {fetch['n_new_points']} new{odd}")

@@ -1,18 +1,22 @@
 """FETCH_PLAN=board end to end: a slot spends what is left of its budget on the whole board, best first."""
 
+import io
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from hl_assets.assets.fetch_plan import read_states
 from hl_assets.assets.watching import Followed
+from hl_assets.cli.wallet import show_wallet
 from hl_assets.exchange.addresses import is_system_address
 from hl_assets.exchange.planner import PlanRules
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.embedded.process import ensure_running
 from hl_assets.warehouse.publish import Publisher
 from hl_assets.warehouse.slices import Provenance, Slice
 from hl_assets_tests.pipeline.conftest import DAY, RAW, SLOT, Platform, assert_same_tables
@@ -180,3 +184,21 @@ def test_without_an_age_a_slot_covers_what_it_fetched(planned: Platform) -> None
     columns = ["as_of", "wallet"]
     pd.testing.assert_frame_equal(tables["wallet_metrics"][columns], tables["portfolio_fetches"][columns])
     assert (tables["wallet_metrics"]["data_age_hours"] == 0).all()
+
+
+def test_the_age_of_a_wallets_data_is_shown(planned: Platform) -> None:
+    planned.overrides |= {"max_data_age_hours": 1.0}
+    for turn in range(2):
+        planned.at(SLOT + turn * TEN_MINUTES)
+        fresh_budget(planned, str(turn))
+        assert planned.tick().success
+    old = set(fetches_of(planned, SLOT)["wallet"]) - set(fetches_of(planned, SLOT + TEN_MINUTES)["wallet"])
+    scores = planned.read()["wallet_scores"]
+    assert old <= set(scores.loc[scores["as_of"] == SLOT + TEN_MINUTES, "wallet"])
+    shown = io.StringIO()
+    values = {
+        "clickhouse_url": ensure_running(planned.warehouse.home),
+        "clickhouse_database": planned.warehouse.database,
+    }
+    show_wallet(values, min(old), None, Console(file=shown, width=160), png=None, as_known=False)
+    assert "Its newest answer was 0.2 hours old when the slot began." in shown.getvalue()
