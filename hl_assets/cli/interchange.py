@@ -86,7 +86,7 @@ def import_path(
             report = _imported(path, resource, request, log, settings.now())
         console.print(_tally_table(report, dry_run=dry_run))
         for line in _reject_lines(log):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(_visible(line), markup=False, highlight=False, soft_wrap=True)
         verdict = "Dry run: nothing was written" if dry_run else f"Imported into {settings.database}"
         console.print(
             f"{verdict}; {time.perf_counter() - began:.1f} s.{_advice(report)}",
@@ -141,6 +141,11 @@ def _reject_lines(log: RejectLog) -> Iterator[str]:
             yield f"    {' '.join(part for part in (sample.source, sample.place) if part)}: {sample.value}"
     if log.total:
         yield f"every reject with its reason: {log.path}"
+
+
+def _visible(text: str) -> str:
+    """Without characters that would steer a terminal: files may have been written by anybody."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _advice(report: ImportReport) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pandera.errors
 
+from hl_assets.interchange.errors import InterchangeError
 from hl_assets.schemas.contract import ColumnSpec, TableContract
 from hl_assets.slots import SLOT
 from hl_assets.warehouse.frames import integer_range
@@ -88,7 +89,7 @@ class RejectLog:
     def add(self, reject: Reject) -> None:
         """Count a reject and write it down."""
         if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8")
+            self._file = self._opened()
         key = reject.column, reject.rule
         self.counts[key] += 1
         if len(known := self.samples.setdefault(key, [])) < MAX_SAMPLES:
@@ -102,6 +103,14 @@ class RejectLog:
             "row": {name: json_value(value) for name, value in reject.row.items()},
         }
         self._file.write(json.dumps(line) + "\n")  # ASCII: names in it are chosen by strangers
+
+    def _opened(self) -> IO[str]:
+        try:
+            return self.path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise InterchangeError(
+                f"cannot write the rejects to {self.path}: {error}; choose another file with --rejects"
+            ) from error
 
 
 def broken_rows(contract: TableContract, frame: pd.DataFrame) -> list[Broken]:

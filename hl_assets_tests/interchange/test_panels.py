@@ -26,7 +26,7 @@ from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.manifest import Manifest
 from hl_assets_tests.interchange.commands import run_command
-from hl_assets_tests.pipeline.conftest import Platform
+from hl_assets_tests.pipeline.conftest import Platform, failure_of
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 A, B = "0x" + "aa" * 20, "0x" + "bb" * 20
@@ -211,7 +211,7 @@ def test_metrics_of_a_day_are_those_of_a_panel_cut_at_that_day(
     platform: Platform, recorded: WarehouseResource, recorded_data: Path, tmp_path: Path
 ) -> None:
     platform.overrides = {"source": "recorded"}
-    day = "2026-04-15"
+    day = "2026-04-24"
     rows = pd.read_csv(real_panel(recorded_data))
     rows.to_csv(tmp_path / "whole.csv", index=False)
     rows[rows["date"] <= day].to_csv(tmp_path / "cut.csv", index=False)
@@ -219,7 +219,8 @@ def test_metrics_of_a_day_are_those_of_a_panel_cut_at_that_day(
     for name, config in (("whole.csv", platform.warehouse), ("cut.csv", recorded.config)):
         imported(WarehouseResource(config, "recorded"), tmp_path / name)
         here = replace(platform, warehouse=config)
-        assert here.materialize(["wallet_metrics"], day).success
+        result = here.materialize(["wallet_metrics"], day)
+        assert result.success, failure_of(result)
         found[name] = here.read()[WALLET_METRICS.name]
     assert len(found["whole.csv"]) == (rows["date"] == day).sum()
     assert found["whole.csv"]["roi"].notna().mean() > 0.9

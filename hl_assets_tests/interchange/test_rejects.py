@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hl_assets.interchange.errors import InterchangeError
 from hl_assets.interchange.rejects import Reject, RejectLog, broken_rows
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 
@@ -92,3 +94,11 @@ def test_the_log_writes_ascii_lines_and_only_when_there_is_something(tmp_path: P
     assert len(lines) == 7
     assert lines[0].isascii()
     assert json.loads(lines[0])["row"] == {"name": "\u202e\x1b", "x": "inf"}
+
+
+def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with (
+        RejectLog(tmp_path / "missing" / "rejects.jsonl") as log,
+        pytest.raises(InterchangeError, match="--rejects"),
+    ):
+        log.add(Reject("file", "", "", "rule", "", {}))
