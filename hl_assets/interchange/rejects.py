@@ -148,7 +148,7 @@ def _unrepresentable(contract: TableContract, frame: pd.DataFrame) -> Iterable[B
         if (limits := integer_range(spec)) is not None:
             outside = values.notna() & ~values.between(*limits)
             yield from _broken(spec, f"in_range({limits[0]}, {limits[1]})", values, outside)
-        elif "Float" in spec.clickhouse_type:
+        elif spec.clickhouse_type in {"Float64", "Nullable(Float64)"}:
             yield from _broken(spec, "finite", values, pd.Series(np.isinf(values.to_numpy(float))))
         elif spec.name == "as_of":
             off = values.notna() & (values != values.dt.floor(SLOT))

@@ -124,7 +124,7 @@ def test_wallet_explains_its_figures(
     for expected in (
         "max_drawdown",
         "Deepest fall of the index",
-        "Grade by rules",
+        "Grade by rule",
         "the exchange's own PnL",
         "sharpe",
         "by the model unknown (no valid grade)",
