@@ -1,6 +1,6 @@
 # Every target works as the first command on a machine with Python 3.11 to 3.13 and make.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint format bench docs clean
+.PHONY: help run dev test soak lint format bench docs clean
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
   command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' 2>/dev/null \
@@ -32,6 +32,9 @@ dev: .venv/.run-installed ## Embedded ClickHouse, sandbox, Dagster UI and daemon
 
 test: lint ## Lint, types and the whole test suite
 	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: .venv/.dev-installed ## What repeats at length what the suite shows once
+	$(BIN)/pytest -m soak -n 2 --dist worksteal
 
 lint: .venv/.dev-installed ## Ruff and mypy
 	$(BIN)/ruff check .

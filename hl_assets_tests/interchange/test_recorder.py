@@ -93,7 +93,7 @@ def test_answers_are_replayed_byte_for_byte_at_their_instants(
     assert said[SLOT][2] != said[SLOT + SLOT_LENGTH][2]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_recorded_hour_replays_to_the_same_tables(
     platform: Platform, tmp_path: Path, replaying: Callable[[Path], Platform]
 ) -> None:
