@@ -13,7 +13,8 @@ shows at the first fetch (daily for 30 days, weekly before).
 
 Printed, of all eligible wallets and of those with less than 60 days among themselves: Spearman's rank correlation with the
 true Sharpe ratio, and the mean true Sharpe ratio of the best 5 %; then the share of short histories among the best 5 % of
-all. `raw ROI` is the exchange's (PnL over the largest net deposits). A score that is null for a wallet (trust unknown)
+all. `raw ROI` is that of the account value, deposits and all (`roi_account_value`); `exchange ROI` is PnL over the largest net
+deposits. A score that is null for a wallet (trust unknown)
 counts as 50, the neutral score (an unknown Sharpe ratio as 0), so that every row ranks the same wallets; [k/n]: in only k of n populations trust is known
 for anybody. The standard error of one correlation is about 1/sqrt(wallets): 0.02 of all, 0.035 of the short.
 """
@@ -49,6 +50,7 @@ RANKINGS = (
     "trust",
     "measured Sharpe",
     "index ROI",
+    "exchange ROI",
     "raw ROI",
     "PnL",
     "random",
@@ -71,6 +73,11 @@ class Trader:
 
     @property
     def raw_roi(self) -> float:
+        """Growth of the account value, deposits and withdrawals included."""
+        return float(self.account_value[-1] / self.account_value[0] - 1.0)
+
+    @property
+    def exchange_roi(self) -> float:
         """PnL over starting value plus the largest net deposits, at least 100 USD, as the exchange has it."""
         deposits = np.maximum.accumulate(self.account_value - self.pnl)[-1]
         return float(self.pnl[-1] / max(100.0, deposits))
@@ -135,6 +142,7 @@ def ranked_by(traders: list[Trader], sampling: str, seed: int) -> tuple[BoolArra
         "trust": np.nan_to_num(trust.values, nan=50.0),
         "measured Sharpe": np.nan_to_num(table.values["sharpe"], nan=0.0),
         "index ROI": table.values["roi"],
+        "exchange ROI": np.array([trader.exchange_roi for trader in traders]),
         "raw ROI": np.array([trader.raw_roi for trader in traders]),
         "PnL": np.array([trader.pnl[-1] for trader in traders]),
         "random": np.random.default_rng(seed).random(n),
