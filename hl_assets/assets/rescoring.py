@@ -1,7 +1,7 @@
 """Scoring stored slots again under another configuration, beside what they were published with.
 
 Belongs here: going through the slots, and merging a configuration's rows into the slots' slices of `rescored_scores`. Does
-not belong here: a slot's scores (`assets.slot_scores`), what the command line prints.
+not belong here: a slot's scores (`assets.score_inputs`, `assets.score_rows`), what the command line prints.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from hl_assets.assets.slot_scores import ScoringRules, read_history, read_inputs, score_inputs
+from hl_assets.assets.score_inputs import ScoringRules, read_history, read_inputs
+from hl_assets.assets.score_rows import scored_rows
 from hl_assets.assets.verdict import judge
 from hl_assets.resources.warehouse import WarehouseSession
 from hl_assets.schemas.contract import ContractError
@@ -59,7 +60,7 @@ def rescore(
     """
     for slot in sorted(slots):
         history = read_history(session.store, RESCORED_SCORES, rules, slot)
-        scored = score_inputs(read_inputs(session.store, slot), history, rules).frame
+        scored = scored_rows(read_inputs(session.store, slot), history, rules).frame
         frame = RESCORED_SCORES.conform(scored.assign(config_name=name, config=rules.config.canonical_json()))
         verdict = judge([(RESCORED_SCORES, frame)])
         if not verdict.publishable:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import dagster as dg
-import pandas as pd
 
 from hl_assets.assets.covered import covered_wallets
 from hl_assets.assets.curves import read_curves
@@ -15,6 +14,7 @@ from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.metric_rows import metric_rows
 from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
+from hl_assets.assets.summaries import mean, median
 from hl_assets.checks.results import Coverage
 from hl_assets.equity.returns import ReturnRules
 from hl_assets.metrics.eligibility import assess_eligibility
@@ -98,14 +98,14 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
         ),
         metadata={
             "points": curves.n_points,
-            "median_data_age_hours": _median(frame["data_age_hours"]),
+            "median_data_age_hours": median(frame["data_age_hours"]),
             "oldest_data_age_hours": None if frame.empty else float(frame["data_age_hours"].max()),
-            "median_roi": _median(frame["roi"]),
-            "median_max_drawdown": _median(frame["max_drawdown"]),
+            "median_roi": median(frame["roi"]),
+            "median_max_drawdown": median(frame["max_drawdown"]),
             "share_null_cagr": float(frame["cagr"].isna().mean()) if len(frame) else None,
-            "median_largest_gap_hours": _median(frame["largest_gap_hours"]),
+            "median_largest_gap_hours": median(frame["largest_gap_hours"]),
             "largest_gap_hours": None if frame.empty else float(frame["largest_gap_hours"].max()),
-            "mean_share_flow_dominated": _mean(frame["share_flow_dominated"]),
+            "mean_share_flow_dominated": mean(frame["share_flow_dominated"]),
             "share_null_sharpe": float(frame["sharpe"].isna().mean()) if len(frame) else None,
             "wallets_compared": int(frame["dsr_n"].max()) if len(frame) else 0,
             "high_trust": int((frame["trust_label"] == "high").sum()),
@@ -114,13 +114,3 @@ def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Deri
             "distribution": distribution_png(frame["roi"].to_numpy(), frame["max_drawdown"].to_numpy())
         },
     )
-
-
-def _median(values: "pd.Series[float]") -> float | None:
-    median = values.median()
-    return None if pd.isna(median) else float(median)
-
-
-def _mean(values: "pd.Series[float]") -> float | None:
-    mean = values.mean()
-    return None if pd.isna(mean) else float(mean)

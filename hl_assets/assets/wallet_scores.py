@@ -1,7 +1,7 @@
 """Asset `wallet_scores`: scores, ranks, trust and trend of every wallet of a slot, and how the slot was scored.
 
 Belongs here: deriving, describing and drawing a slot's ranking. Does not belong here: what is read for it and its rows
-(`assets.slot_scores`), how a score or rank is computed (`scoring`).
+(`assets.score_inputs`, `assets.score_rows`), how a score or rank is computed (`scoring`).
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,10 @@ import pandas as pd
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.reconcile import Derivation, Derived
+from hl_assets.assets.score_inputs import ScoringRules, read_history, read_inputs
+from hl_assets.assets.score_rows import scored_rows
 from hl_assets.assets.slot_asset import slot_asset
-from hl_assets.assets.slot_scores import ScoringRules, median, read_history, read_inputs, score_inputs
+from hl_assets.assets.summaries import median
 from hl_assets.checks.freshness import freshness_policy
 from hl_assets.checks.results import Coverage
 from hl_assets.equity.returns import ReturnRules, flow_adjusted_returns
@@ -66,7 +68,7 @@ def derive_scores(store: Warehouse, slot: datetime, settings: Settings) -> Deriv
     rules = ScoringRules.from_settings(settings)
     inputs = read_inputs(store, slot)
     history = read_history(store, WALLET_SCORES, rules, slot)
-    scored = score_inputs(inputs, history, rules)
+    scored = scored_rows(inputs, history, rules)
     ranked = scored.frame[scored.frame["is_eligible"]]
     return Derived(
         frame=scored.frame,

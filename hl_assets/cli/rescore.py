@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hl_assets.assets.rescoring import Rescored, rescorable, rescore
-from hl_assets.assets.slot_scores import ScoringRules
+from hl_assets.assets.score_inputs import ScoringRules
 from hl_assets.cli.console import make_console
 from hl_assets.cli.errors import CommandError
 from hl_assets.resources.scoring import eligibility_rules, scoring_config

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hl_assets.assets.rescoring import rescorable, rescore
-from hl_assets.assets.slot_scores import ScoringRules
+from hl_assets.assets.score_inputs import ScoringRules
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.scores import RESCORED_SCORES, SCORE_RUNS, WALLET_SCORES

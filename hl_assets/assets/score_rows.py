@@ -1,51 +1,36 @@
-"""A slot's scores as rows: what is read for them, the domain's scores, and the rows of `wallet_scores` and `score_runs`.
+"""A slot's scores as rows of `wallet_scores` and `score_runs`.
 
-Belongs here: reading a slot's inputs and the earlier scores its trend needs, and bringing the domain's results into the
-tables' form, for the default configuration and for any other. Does not belong here: how a score is computed (`scoring`),
-which slots are scored (`assets.wallet_scores`, `assets.rescoring`).
+Belongs here: bringing the domain's results into the tables' form. Does not belong here: what they are made of
+(`assets.score_inputs`), how a score is computed (`scoring`).
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hl_assets.assets.metric_rows import metric_table
+from hl_assets.assets.score_inputs import GRADE_SCORES, History, ScoringRules, SlotInputs
+from hl_assets.assets.summaries import median
 from hl_assets.equity.ragged import BoolArray, FloatArray
-from hl_assets.equity.returns import ReturnRules
 from hl_assets.exchange.addresses import is_system_address
 from hl_assets.metrics.catalog import SCORED_METRICS
 from hl_assets.metrics.eligibility import GATES, assess_eligibility
 from hl_assets.metrics.significance import effective_days
 from hl_assets.metrics.trust import TrustLabel
-from hl_assets.resources.scoring import entity_limits, scoring_config
 from hl_assets.schemas.contract import TableContract
 from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 from hl_assets.schemas.scores import SCORE_RUNS, WALLET_SCORES
 from hl_assets.schemas.vaults import VAULTS
-from hl_assets.scoring.config import ScoringConfig
 from hl_assets.scoring.entities import EntityFlag, EntityLimits, entity_flags
 from hl_assets.scoring.funnel import count_gates
 from hl_assets.scoring.scores import SCORES, SlotScores, score_slot
-from hl_assets.scoring.trend import (
-    RANK_REFERENCE_DAYS,
-    THIN_SECONDS,
-    StoredScores,
-    Trend,
-    TrendReason,
-    rank_changes,
-    score_trend,
-)
-from hl_assets.settings import Settings
-from hl_assets.warehouse import ddl
-from hl_assets.warehouse.connection import Warehouse
-from hl_assets.warehouse.manifest import Manifest
+from hl_assets.scoring.trend import StoredScores, Trend, TrendReason, rank_changes, score_trend
 
 RANK_COLUMNS = {
     "weighted_score": "calculated_rank",
@@ -59,9 +44,6 @@ FETCH_GATES = {"failed": "fetch_failed", "empty": "no_portfolio"}
 NOT_MEASURED = "not_measured"
 """The gate of wallets that answered and have no metrics: these were derived before the answer came."""
 
-_GRADE_SCORES = [f"{name}_score" for name in SCORED_METRICS]
-_GRADE_COLUMNS = ["wallet", "status", "grade_source", "grader_version", *_GRADE_SCORES]
-_FETCH_COLUMNS = ["wallet", "status", "all_time_volume"]
 _MODEL_SOURCES = ("llm", "cache")
 _FROM_METRICS = {
     "trust": "trust",
@@ -72,89 +54,6 @@ _FROM_METRICS = {
 }
 """Column of ours -> figure of `wallet_metrics` whose null reason it shares."""
 
-# At most one row per wallet and 6 hours, so what is read does not grow with the number of slots. The same thinning as
-# `scoring.trend`, whose own then leaves every score in place.
-_EARLIER_SCORES_SQL = """
-SELECT wallet, toInt64(toUnixTimestamp(max(as_of))) AS ts_s, argMax(weighted_score, as_of) AS score
-FROM {table}
-WHERE as_of >= {{start:DateTime('UTC')}} AND as_of < {{slot:DateTime('UTC')}}
-    AND config_hash = {{config_hash:String}} AND weighted_score IS NOT NULL
-    AND wallet IN (SELECT wallet FROM wallet_metrics WHERE as_of = {{slot:DateTime('UTC')}})
-GROUP BY wallet, intDiv(toUnixTimestamp({{slot:DateTime('UTC')}}) - toUnixTimestamp(as_of), {{thin:UInt32}})
-"""
-_REFERENCE_SLOT_SQL = """
-SELECT as_of FROM {table}
-WHERE as_of >= {{start:DateTime('UTC')}} AND as_of <= {{latest:DateTime('UTC')}}
-    AND config_hash = {{config_hash:String}}
-ORDER BY as_of DESC LIMIT 1
-"""
-
-
-@dataclass(frozen=True)
-class ScoringRules:
-    """Every choice that scores of a slot depend on.
-
-    Attributes:
-        config: Weights, null metrics, eligibility.
-        trend_days: Window of trend and rank change.
-        limits: From where on a figure sets an entity flag.
-        returns: Thresholds that the metrics were computed with.
-        origin: Where the facts come from.
-    """
-
-    config: ScoringConfig
-    trend_days: float
-    limits: EntityLimits
-    returns: ReturnRules
-    origin: str
-
-    @classmethod
-    def from_settings(cls, settings: Settings, config: ScoringConfig | None = None) -> "ScoringRules":
-        """The settings' rules, or the same with another scoring configuration."""
-        return cls(
-            config=config or scoring_config(settings),
-            trend_days=settings.trend_days,
-            limits=entity_limits(settings),
-            returns=ReturnRules(funding_floor=settings.funding_floor_usd),
-            origin=settings.origin,
-        )
-
-
-@dataclass(frozen=True)
-class SlotInputs:
-    """What is stored of a slot.
-
-    Attributes:
-        slot: The slot.
-        metrics: Rows of `wallet_metrics`.
-        grades: Their rows of `ai_grades`, in the same order; NaN where there is none.
-        fetches: Rows of `portfolio_fetches`.
-        vaults: Addresses on the newest list of vaults at or before the slot.
-        vaults_as_of: That list's slot; None if none is stored.
-    """
-
-    slot: datetime
-    metrics: pd.DataFrame
-    grades: pd.DataFrame
-    fetches: pd.DataFrame
-    vaults: frozenset[str]
-    vaults_as_of: datetime | None
-
-
-@dataclass(frozen=True)
-class History:
-    """What earlier slots said under the same configuration, from slots before this one only.
-
-    Attributes:
-        scores: wallet, ts_s, score; thinned.
-        reference: Slot that ranks are compared with, None if there is none.
-        ranks: calculated_rank in it, by wallet.
-    """
-
-    scores: pd.DataFrame
-    reference: datetime | None
-    ranks: "pd.Series[Any]"
-
 
 @dataclass(frozen=True)
 class ScoredSlot:
@@ -164,54 +63,7 @@ class ScoredSlot:
     run: pd.DataFrame
 
 
-def read_inputs(store: Warehouse, slot: datetime) -> SlotInputs:
-    """Everything that a slot's scores are made of, dated at or before it."""
-    metrics = store.read_table(WALLET_METRICS, as_of=slot)
-    grades = store.read_table(AI_GRADES, as_of=slot, columns=_GRADE_COLUMNS)
-    listed = Manifest(store).latest_slot(VAULTS, at_or_before=slot)
-    vaults = (
-        frozenset[str]()
-        if listed is None
-        else frozenset(store.read_table(VAULTS, as_of=listed.as_of, columns=["wallet"])["wallet"])
-    )
-    return SlotInputs(
-        slot=slot,
-        metrics=metrics,
-        grades=grades.set_index("wallet").reindex(list(metrics["wallet"])),
-        fetches=store.read_table(PORTFOLIO_FETCHES, as_of=slot, columns=_FETCH_COLUMNS),
-        vaults=vaults,
-        vaults_as_of=None if listed is None else listed.as_of,
-    )
-
-
-def read_history(store: Warehouse, table: TableContract, rules: ScoringRules, slot: datetime) -> History:
-    """Earlier scores and ranks for trend and rank change.
-
-    Args:
-        store: The warehouse.
-        table: Where scores of this configuration are stored: `wallet_scores` or `rescored_scores`.
-        rules: Configuration and window.
-        slot: The slot that is scored; only earlier ones are read.
-    """
-    start = slot - timedelta(days=rules.trend_days)
-    about = {"start": start, "slot": slot, "config_hash": rules.config.config_hash()}
-    name = ddl.identifier(table.name)
-    scores = store.read_frame(_EARLIER_SCORES_SQL.format(table=name), {**about, "thin": THIN_SECONDS})
-    latest = slot - timedelta(days=RANK_REFERENCE_DAYS)
-    found = store.read_rows(_REFERENCE_SLOT_SQL.format(table=name), {**about, "latest": latest})
-    reference = found[0][0] if found else None
-    ranks = pd.DataFrame({"wallet": [], "calculated_rank": []})
-    if reference is not None:
-        ranks = store.read_table(
-            table,
-            as_of=reference,
-            where={"config_hash": about["config_hash"]},
-            columns=["wallet", "calculated_rank"],
-        )
-    return History(scores, reference, ranks.set_index("wallet")["calculated_rank"])
-
-
-def score_inputs(inputs: SlotInputs, history: History, rules: ScoringRules) -> ScoredSlot:
+def scored_rows(inputs: SlotInputs, history: History, rules: ScoringRules) -> ScoredSlot:
     """Scores, trend, flags and the slot's summary, as rows."""
     metrics = inputs.metrics
     table = metric_table(metrics, rules.returns)
@@ -219,7 +71,7 @@ def score_inputs(inputs: SlotInputs, history: History, rules: ScoringRules) -> S
         table.wallets,
         table.scored(),
         assess_eligibility(table, rules.config.eligibility),
-        grader_scores=inputs.grades[_GRADE_SCORES].to_numpy(np.float64),
+        grader_scores=inputs.grades[GRADE_SCORES].to_numpy(np.float64),
         valid_grade=_valid_grades(inputs.grades),
         trust=metrics["trust"].to_numpy(np.float64),
         trust_reasons=[why.get("trust") for why in metrics["null_reasons"]],
@@ -415,9 +267,3 @@ def _listed(rows: Sequence[Sequence[str]]) -> "pd.Series[Any]":
 
 def _floats(values: "pd.Series[Any]") -> FloatArray:
     return np.asarray(values.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
-
-
-def median(values: "pd.Series[Any]") -> float | None:
-    """Median of the present values, None if there are none."""
-    found = values.astype("float64").median()
-    return None if pd.isna(found) else float(found)
