@@ -11,12 +11,13 @@ from hl_assets.assets.ai_grades import ai_grades
 from hl_assets.assets.equity_curves import equity_curves
 from hl_assets.assets.leaderboard import leaderboard
 from hl_assets.assets.portfolio_histories import portfolio_histories
+from hl_assets.assets.reconstructed_cohorts import reconstructed_cohorts
 from hl_assets.assets.tracked_wallets import tracked_wallets
 from hl_assets.assets.vaults import vaults
 from hl_assets.assets.wallet_metrics import wallet_metrics
 from hl_assets.assets.wallet_scores import wallet_scores
 from hl_assets.checks.freshness import freshness_watch
-from hl_assets.jobs import freshness_job, tick_job
+from hl_assets.jobs import freshness_job, rebuild_job, reconstruct_job, tick_job
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
@@ -40,6 +41,7 @@ def build_defs(
             leaderboard,
             vaults,
             portfolio_histories,
+            reconstructed_cohorts,
             tracked_wallets,
             equity_curves,
             wallet_metrics,
@@ -47,7 +49,7 @@ def build_defs(
             wallet_scores,
         ],
         asset_checks=[freshness_watch],
-        jobs=[tick_job, freshness_job],
+        jobs=[tick_job, rebuild_job, reconstruct_job, freshness_job],
         schedules=[tick_schedule(running, settings.now), freshness_schedule(running)],
         resources={
             "settings": settings,

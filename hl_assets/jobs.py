@@ -22,6 +22,12 @@ ASSETS_IN_ORDER = (
 DAILY_ASSETS = ("vaults",)
 """What a slot needs too, but is fetched once per UTC day."""
 
+DERIVED_ASSETS = ASSETS_IN_ORDER[2:]
+"""What can be made again from what is stored."""
+
+RECONSTRUCTED_ASSETS = ("reconstructed_cohorts", "wallet_metrics", "ai_grades", "wallet_scores")
+"""What is made of a slot that nobody observed. Its curves are not stored: every day would repeat all of them."""
+
 FRESHNESS_CHECK = "freshness"
 MAX_RUNTIME_SECONDS = 900
 
@@ -40,6 +46,25 @@ tick_job = dg.define_asset_job(
     config=console_log("WARNING"),
     description="Materialise the current slot: leaderboard, portfolios, curves, metrics, grades, scores.",
     tags={"dagster/max_runtime": str(MAX_RUNTIME_SECONDS)},
+)
+
+rebuild_job = dg.define_asset_job(
+    "rebuild",
+    selection=dg.AssetSelection.assets(*DERIVED_ASSETS),
+    executor_def=dg.in_process_executor,
+    config=console_log("WARNING"),
+    description="Derive a day's observed slots again from what is stored, where sources or code changed.",
+)
+
+reconstruct_job = dg.define_asset_job(
+    "reconstruct",
+    selection=dg.AssetSelection.assets(*RECONSTRUCTED_ASSETS),
+    executor_def=dg.in_process_executor,
+    config=console_log("WARNING"),
+    description=(
+        "Reconstruct slots of a past day that nobody observed from histories fetched later: survivors only, marked "
+        "`reconstructed`. Grain: `every` in the run configuration of reconstructed_cohorts."
+    ),
 )
 
 freshness_job = dg.define_asset_job(

@@ -7,20 +7,19 @@ grading (`grading`), the ledger, cache and money around a grader (`grade_slot`, 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from hl_assets.assets.derivation import Derivation, Derived, Lineage, SlotTask
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.grade_batches import BatchOutcome, ask_in_batch
 from hl_assets.assets.grade_calls import stored_answers
 from hl_assets.assets.grade_rows import grade_rows, read_slot, rule_scores
 from hl_assets.assets.grade_slot import GradedSlot, SlotToGrade, grade_slot, rederived
 from hl_assets.assets.progress_log import progress_logged
-from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.checks.grades import (
     GRADE_CHECKS,
@@ -41,6 +40,8 @@ from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
+
+LINEAGE = Lineage(target=AI_GRADES, upstream=(WALLET_METRICS,))
 
 
 class GradesConfig(ReconcileConfig):
@@ -78,9 +79,7 @@ def ai_grades(
     """Grade the wallets of the day's stale slots."""
     context.log.info(grader.why)
     run = _Run(grader, settings, in_batch=config.batch)
-    derivation = Derivation(
-        target=AI_GRADES, upstream=(WALLET_METRICS,), derive=run.derive, prepare=run.prepare
-    )
+    derivation = Derivation(LINEAGE, derive=run.derive, prepare=run.prepare)
     with progress_logged(context.log):
         yield from derive_day(context, config, warehouse, settings, derivation)
 
@@ -95,18 +94,23 @@ class _Run:
     spent_usd: float = 0.0
     batch: BatchOutcome | None = None
 
-    def prepare(self, store: Warehouse, slots: Sequence[datetime]) -> None:
+    def prepare(self, store: Warehouse, tasks: Sequence[SlotTask]) -> None:
         """Ask in a batch for all slots, if the run is to."""
         if self.in_batch:
-            to_grade = [read_slot(store, slot, self.settings)[1] for slot in slots]
+            to_grade = [read_slot(store, task.slot, self.settings)[1] for task in tasks]
             self.batch = ask_in_batch(store, to_grade, self.grader)
             self.spent_usd += self.batch.usd
 
-    def derive(self, store: Warehouse, slot: datetime) -> Derived:
+    def derive(self, store: Warehouse, task: SlotTask) -> Derived:
         """Grades of the wallets of a slot."""
-        metrics, to_grade = read_slot(store, slot, self.settings)
+        metrics, to_grade = read_slot(store, task.slot, self.settings)
         graded = grade_slot(
-            store, to_grade, self.grader, spent_in_run_usd=self.spent_usd, asking=not self.in_batch
+            store,
+            to_grade,
+            self.grader,
+            spent_in_run_usd=self.spent_usd,
+            # A slot that nobody observed is worth a batch with its budget, or stored answers and the rules.
+            asking=not (self.in_batch or task.is_reconstructed),
         )
         self.spent_usd += graded.tally.usd if graded.tally is not None else 0.0
         frame = grade_rows(graded.grades, rule_scores(to_grade.inputs), metrics)

@@ -15,7 +15,7 @@ from hl_assets.warehouse.connection import Warehouse
 
 # Of contradicting points the one seen first counts, so rows come in the order in which slots saw them.
 _VISIBLE = """wallet IN {wallets:Array(String)} AND scope = {scope:String}
-    AND as_of <= {slot:DateTime('UTC')} AND ts <= {slot:DateTime('UTC')}
+    AND as_of <= {seen_until:DateTime('UTC')} AND ts <= {slot:DateTime('UTC')}
     AND ({known_at:Nullable(DateTime64(3, 'UTC'))} IS NULL
          OR observed_at <= {known_at:Nullable(DateTime64(3, 'UTC'))})"""
 _POINTS_SQL = f"""
@@ -34,7 +34,13 @@ ORDER BY wallet, segment, ts, as_of
 
 
 def read_curves(
-    store: Warehouse, wallets: Sequence[str], scope: str, slot: datetime, *, known_at: datetime | None = None
+    store: Warehouse,
+    wallets: Sequence[str],
+    scope: str,
+    slot: datetime,
+    *,
+    seen_until: datetime | None = None,
+    known_at: datetime | None = None,
 ) -> RaggedCurves:
     """The curves of wallets as of a slot: points dated at or before it, seen by it or by an earlier slot.
 
@@ -48,10 +54,16 @@ def read_curves(
         wallets: Curves wanted, in order; without a point a curve is empty.
         scope: all or perp.
         slot: The slot.
+        seen_until: For a slot that is reconstructed: points that a later slot was the first to see do not count.
         known_at: Only points whose answer had arrived by then.
     """
-    visible: dict[str, Any] = {"wallets": list(wallets), "scope": scope, "slot": slot, "known_at": known_at}
-    points = store.read_frame(_POINTS_SQL, visible)
+    visible: dict[str, Any] = {
+        "scope": scope,
+        "slot": slot,
+        "seen_until": seen_until or slot,
+        "known_at": known_at,
+    }
+    points = store.read_frame_of(_POINTS_SQL, "wallets", sorted(wallets), visible)
     curves = RaggedCurves.from_columns(
         points["wallet"].to_numpy(object),
         points["ts_ms"],
@@ -59,13 +71,13 @@ def read_curves(
         points["pnl"],
         wallets=wallets,
     )
-    return join_stored(curves, _segments(store, visible))
+    return join_stored(curves, _segments(store, wallets, visible))
 
 
-def _segments(store: Warehouse, visible: dict[str, Any]) -> dict[str, list[Segment]]:
+def _segments(store: Warehouse, wallets: Sequence[str], visible: dict[str, Any]) -> dict[str, list[Segment]]:
     """Per wallet the visible points that are not anchored, one segment per PnL baseline."""
     found: dict[str, list[Segment]] = {}
-    loose = store.read_frame(_LOOSE_SQL, visible)
+    loose = store.read_frame_of(_LOOSE_SQL, "wallets", sorted(wallets), visible)
     for (wallet, _), rows in loose.groupby(["wallet", "segment"]):
         repeats = rows["ts_ms"].duplicated()
         first = rows[~repeats]

@@ -10,16 +10,32 @@ from typing import Any
 
 import dagster as dg
 
+from hl_assets.assets.derivation import Derivation
 from hl_assets.assets.describe import slot_metadata
-from hl_assets.assets.reconcile import Derivation, NothingUpstreamError, SlotOutcome, reconcile_day
+from hl_assets.assets.quarantine import Quarantine
+from hl_assets.assets.reconcile import (
+    Effort,
+    FailedSlot,
+    NothingUpstreamError,
+    ReconciledDay,
+    SlotOutcome,
+    reconcile_day,
+)
 from hl_assets.assets.verdict import blocking_results, refusal
 from hl_assets.assets.window import nothing_stored, partition_day
-from hl_assets.checks.results import coverage_result, drift_result, finding_result, non_empty_result
+from hl_assets.checks.results import (
+    QUARANTINE,
+    Finding,
+    coverage_result,
+    drift_result,
+    finding_result,
+    non_empty_result,
+)
 from hl_assets.failures import classified_failures
 from hl_assets.plots import as_markdown
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
 from hl_assets.settings import Settings
-from hl_assets.slots import slot_text
+from hl_assets.slots import day_of, slot_text
 
 DerivedResults = dg.AssetCheckResult | dg.MaterializeResult[None]
 
@@ -30,6 +46,9 @@ class ReconcileConfig(dg.Config):
     full_refresh: bool = False
     """Derive every slot of the day again, not only the stale ones."""
 
+    retry_quarantined: bool = False
+    """Also try the slots in quarantine again."""
+
 
 def derive_day(
     context: dg.AssetExecutionContext,
@@ -38,61 +57,91 @@ def derive_day(
     settings: Settings,
     derivation: Derivation,
 ) -> Iterator[DerivedResults]:
-    """Derive the stale slots of the run's day; good slots are published even if others break their contract."""
+    """Derive the stale slots of the run's day.
+
+    The run's verdict is that of the day's newest slot. An earlier one that fails goes into quarantine, where a check of its
+    own stays red, and stops nobody.
+    """
     started = time.perf_counter()
     asset = context.asset_key.to_user_string()
     day = partition_day(context)
     with classified_failures(), warehouse.open(context.run.run_id, asset) as session:
+        effort = Effort(full_refresh=config.full_refresh, retry_quarantined=config.retry_quarantined)
         try:
-            outcomes = reconcile_day(session, derivation, day, full_refresh=config.full_refresh)
+            reconciled = reconcile_day(session, derivation, day, effort, settings.now())
         except NothingUpstreamError as error:
+            upstream = " and ".join(table.name for table in derivation.lineage.upstream)
             raise nothing_stored(
-                day, error.table, "materialise the assets upstream of this one first"
+                day, error.table or upstream, "materialise the assets upstream of this one first"
             ) from error
-        results = list(_check_results(session, settings, derivation, outcomes))
-        refused = [outcome for outcome in outcomes if not outcome.publishable]
-        if refused:
+        yield finding_result(_quarantine_finding(reconciled.quarantine))
+        newest = reconciled.newest
+        if isinstance(newest, FailedSlot):
+            raise newest.error
+        results = list(_check_results(session, settings, derivation, newest))
+        if not newest.publishable:
             yield from results
-            raise refusal(refused[0].summary, [slot_text(outcome.slot) for outcome in refused])
+            raise refusal(newest.summary, [slot_text(newest.slot)])
         yield dg.MaterializeResult(
             check_results=results,
             metadata=slot_metadata(
-                derivation.target,
-                slot=outcomes[0].slot,
-                frame=outcomes[0].derived.frame,
-                rows_of_day=session.rows_of_day(derivation.target, day),
+                derivation.lineage.target,
+                slot=newest.slot,
+                frame=newest.derived.frame,
+                rows_of_day=session.rows_of_day(derivation.lineage.target, day),
                 seconds=time.perf_counter() - started,
-                extra=_facts(outcomes),
+                extra=_facts(newest, reconciled),
             ),
         )
 
 
 def _check_results(
-    session: WarehouseSession, settings: Settings, derivation: Derivation, outcomes: Sequence[SlotOutcome]
+    session: WarehouseSession, settings: Settings, derivation: Derivation, newest: SlotOutcome
 ) -> Iterator[dg.AssetCheckResult]:
-    """Verdicts on every slot of the run for the blocking checks, on the newest for the others.
-
-    Of an asset's own checks, a slot that fails a blocking one speaks before the newest.
-    """
-    newest = outcomes[0]
-    rows = len(newest.derived.frame)
-    yield from blocking_results([outcome.verdict for outcome in outcomes])
-    yield non_empty_result(derivation.target, rows)
+    """Verdicts on the day's newest slot."""
+    target, rows = derivation.lineage.target, len(newest.derived.frame)
+    yield from blocking_results([newest.verdict])
+    yield non_empty_result(target, rows)
     yield drift_result(
-        derivation.target,
+        target,
         rows,
-        session.rows_before(derivation.target, newest.slot),
+        session.rows_before(target, newest.slot),
         settings.max_row_count_drift,
     )
     yield coverage_result(newest.derived.coverage, settings.min_coverage)
-    blocked = [finding for outcome in outcomes for finding in outcome.derived.findings if finding.blocks]
-    worst = {finding.kind.name: finding for finding in [*newest.derived.findings, *reversed(blocked)]}
-    yield from map(finding_result, worst.values())
+    yield from map(finding_result, newest.derived.findings)
 
 
-def _facts(outcomes: Sequence[SlotOutcome]) -> dict[str, Any]:
-    newest = outcomes[0].derived
-    facts = {name: value for name, value in newest.metadata.items() if value is not None}
-    pictures = {name: dg.MetadataValue.md(as_markdown(png, name)) for name, png in newest.draw().items()}
-    share = {} if newest.coverage.share is None else {"coverage": newest.coverage.share}
-    return {"slots_derived": len(outcomes), **share, **facts, **pictures}
+def _quarantine_finding(quarantine: Quarantine) -> Finding:
+    """Red while a slot of the table, of whatever day, is neither replayed nor waived."""
+    unresolved = quarantine.unresolved
+    facts: dict[str, str | int | float] = {
+        "slots": len(unresolved),
+        "waived": len(quarantine.slots) - len(unresolved),
+    }
+    if unresolved:
+        first, last = day_of(unresolved[0].slot), day_of(unresolved[-1].slot)
+        facts["what_to_do"] = (
+            f"mend the cause and replay: hl-assets backfill --from {first} --to {last}; or accept the loss: "
+            f"hl-assets quarantine --waive {slot_text(unresolved[0].slot)} --reason ..."
+        )
+    samples = [{"slot": slot_text(one.slot), "reason": one.reason, "run": one.run_id} for one in unresolved]
+    return Finding(QUARANTINE, not unresolved, facts, samples)
+
+
+def _facts(newest: SlotOutcome, reconciled: ReconciledDay) -> dict[str, Any]:
+    derived = newest.derived
+    facts = {name: value for name, value in derived.metadata.items() if value is not None}
+    pictures = {name: dg.MetadataValue.md(as_markdown(png, name)) for name, png in derived.draw().items()}
+    share = {} if derived.coverage.share is None else {"coverage": derived.coverage.share}
+    failed = _failed(reconciled.earlier)
+    told = {"slots_quarantined_now": ", ".join(failed)} if failed else {}
+    return {"slots_derived": 1 + len(reconciled.earlier) - len(failed), **told, **share, **facts, **pictures}
+
+
+def _failed(outcomes: Sequence[SlotOutcome | FailedSlot]) -> list[str]:
+    return [
+        slot_text(outcome.slot)
+        for outcome in outcomes
+        if isinstance(outcome, FailedSlot) or not outcome.publishable
+    ]

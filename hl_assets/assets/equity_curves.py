@@ -10,10 +10,10 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from hl_assets.assets.covered import covered_wallets
+from hl_assets.assets.cohorts import read_cohort
 from hl_assets.assets.curves import read_curves
+from hl_assets.assets.derivation import Derivation, Derived, Lineage, SlotTask
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.checks.results import Coverage
 from hl_assets.equity.flags import StepFlag, StitchFlag, flag_names
@@ -25,6 +25,8 @@ from hl_assets.schemas.equity import EQUITY_CURVES
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
+
+LINEAGE = Lineage(target=EQUITY_CURVES, upstream=(PORTFOLIO_FETCHES, PORTFOLIO_POINTS), newest_only=True)
 
 _PERP_FAULT = "perp_" + flag_names(StitchFlag.PERP_BASELINE_FAULT)[0]
 _FELL_BACK = flag_names(StitchFlag.FELL_BACK_TO_ALL)[0]
@@ -50,20 +52,16 @@ def equity_curves(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[DerivedResults]:
     """Derive the curves of the day's newest slot, and withdraw those of the day's earlier ones."""
-    derivation = Derivation(
-        target=EQUITY_CURVES,
-        upstream=(PORTFOLIO_FETCHES, PORTFOLIO_POINTS),
-        derive=lambda store, slot: derive_curves(store, slot, settings),
-        newest_only=True,
-    )
+    derivation = Derivation(LINEAGE, derive=lambda store, task: derive_curves(store, task, settings))
     yield from derive_day(context, config, warehouse, settings, derivation)
 
 
-def derive_curves(store: Warehouse, slot: datetime, settings: Settings) -> Derived:
+def derive_curves(store: Warehouse, task: SlotTask, settings: Settings) -> Derived:
     """Curves of the wallets a slot covers."""
-    covered = covered_wallets(store, slot, settings.max_data_age_hours)
-    wallets = list(covered["wallet"])
-    faulty = [wallet for wallet, flags in zip(wallets, covered["flags"], strict=True) if _PERP_FAULT in flags]
+    cohort = read_cohort(store, task, settings.max_data_age_hours)
+    wallets = cohort.wallets
+    flags_of = zip(wallets, cohort.frame["flags"], strict=True)
+    faulty = [wallet for wallet, flags in flags_of if _PERP_FAULT in flags]
     rules = ReturnRules(funding_floor=settings.funding_floor_usd)
     # The perp series of the faulty books their whole balance as profit: what is known is the whole account.
     parts = [
@@ -73,10 +71,10 @@ def derive_curves(store: Warehouse, slot: datetime, settings: Settings) -> Deriv
     ]
     frames = [
         curve_rows(
-            flow_adjusted_returns(read_curves(store, chosen, read_scope, slot), rules),
-            slot=slot,
+            flow_adjusted_returns(read_curves(store, chosen, read_scope, task.slot), rules),
+            slot=task.slot,
             scope=scope,
-            origin=settings.origin,
+            origin=task.origin,
             more_flags=more_flags,
         )
         for scope, read_scope, chosen, more_flags in parts

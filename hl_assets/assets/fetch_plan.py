@@ -66,6 +66,7 @@ SELECT wallet, toFloat64(argMax(calculated_rank, as_of)) AS score_rank,
     stddevSamp(calculated_rank) AS score_rank_error
 FROM wallet_scores
 WHERE as_of >= {since:DateTime('UTC')} AND as_of < {slot:DateTime('UTC')} AND calculated_rank IS NOT NULL
+    AND origin != 'reconstructed'
 GROUP BY wallet
 """
 

@@ -104,13 +104,11 @@ def new_points(store: Warehouse, slot: datetime, answers: Sequence[WalletPoints]
     if not frames:
         return NewPoints(PORTFOLIO_POINTS.empty(), {})
     candidates = pd.concat(frames, ignore_index=True)
-    known = store.read_frame(
+    known = store.read_frame_of(
         _KNOWN_SQL,
-        {
-            "wallets": sorted(set(candidates["wallet"])),
-            "slot": slot,
-            "since": candidates["ts"].min().to_pydatetime(),
-        },
+        "wallets",
+        sorted(set(candidates["wallet"])),
+        {"slot": slot, "since": candidates["ts"].min().to_pydatetime()},
     )
     fresh = mark_new(continue_segments(candidates, known, slot), known).assign(as_of=slot)
     grouped = fresh.groupby("wallet")["contradicts"].agg(["size", "sum"])

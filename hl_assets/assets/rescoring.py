@@ -4,7 +4,7 @@ Belongs here: going through the slots, and merging a configuration's rows into t
 not belong here: a slot's scores (`assets.score_inputs`, `assets.score_rows`), what the command line prints.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 from hl_assets.schemas.scores import RESCORED_SCORES, WALLET_SCORES
+from hl_assets.warehouse.manifest import Publication
 
 _SOURCES = (WALLET_METRICS, AI_GRADES, PORTFOLIO_FETCHES)
 
@@ -41,13 +42,15 @@ class Rescored:
     correlation: float | None
 
 
-def rescorable(session: WarehouseSession, start: datetime | None, end: datetime | None) -> list[datetime]:
-    """Scored slots at or after `start` and before `end`, oldest first."""
-    return list(session.manifest.committed(WALLET_SCORES, start, end))
+def rescorable(
+    session: WarehouseSession, start: datetime | None, end: datetime | None
+) -> dict[datetime, Publication]:
+    """Scored slots at or after `start` and before `end`, oldest first, with the publication of each."""
+    return session.manifest.committed(WALLET_SCORES, start, end)
 
 
 def rescore(
-    session: WarehouseSession, rules: ScoringRules, name: str, slots: Sequence[datetime]
+    session: WarehouseSession, rules: ScoringRules, name: str, slots: Mapping[datetime, Publication]
 ) -> Iterator[Rescored]:
     """Score slots under other rules and publish them in `rescored_scores`, one by one, oldest first.
 
@@ -59,24 +62,27 @@ def rescore(
         ContractError: Rows break the contract of `rescored_scores`; the slots before are published.
     """
     for slot in sorted(slots):
-        history = read_history(session.store, RESCORED_SCORES, rules, slot)
-        scored = scored_rows(read_inputs(session.store, slot), history, rules).frame
+        inputs = read_inputs(session.store, slot, slots[slot].origin)
+        history = read_history(session.store, RESCORED_SCORES, rules, inputs)
+        scored = scored_rows(inputs, history, rules).frame
         frame = RESCORED_SCORES.conform(scored.assign(config_name=name, config=rules.config.canonical_json()))
         verdict = judge([(RESCORED_SCORES, frame)])
         if not verdict.publishable:
             raise ContractError(verdict.summary)
-        _publish(session, slot, frame, rules)
+        _publish(session, slot, frame, rules, inputs.origin)
         yield _compared(session, slot, frame)
 
 
-def _publish(session: WarehouseSession, slot: datetime, frame: pd.DataFrame, rules: ScoringRules) -> None:
+def _publish(
+    session: WarehouseSession, slot: datetime, frame: pd.DataFrame, rules: ScoringRules, origin: str
+) -> None:
     """Replace this configuration's rows in the slot's slice."""
     stored = session.store.read_table(RESCORED_SCORES, as_of=slot)
     others = stored[stored["config_hash"] != rules.config.config_hash()]
     merged = frame if others.empty else pd.concat([others, frame], ignore_index=True)
     sources = [session.manifest.latest_slot(table, at_or_before=slot) for table in _SOURCES]
     inputs = {source.table_name: source.version for source in sources if source and source.as_of == slot}
-    provenance = session.provenance(rules.origin, inputs)
+    provenance = session.provenance(origin, inputs)
     session.publisher.replace_slice(RESCORED_SCORES, slot, RESCORED_SCORES.conform(merged), provenance)
 
 

@@ -230,7 +230,7 @@ def _run_row(inputs: SlotInputs, history: History, rules: ScoringRules, frame: p
             PORTFOLIO_FETCHES.name: _hash_of_rows(inputs.fetches),
             VAULTS.name: _hash_of_rows(pd.DataFrame({"wallet": sorted(inputs.vaults)}, dtype=object)),
         },
-        "origin": rules.origin,
+        "origin": inputs.origin,
     }
     return SCORE_RUNS.conform(pd.DataFrame([row]))
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from hl_assets.assets.describe import definition_metadata
-from hl_assets.checks.results import CheckKind, check_specs
+from hl_assets.checks.results import QUARANTINE, CheckKind, check_specs
 from hl_assets.failures import RETRY_WAREHOUSE
 from hl_assets.partitions import daily
 from hl_assets.schemas.contract import TableContract
@@ -20,14 +20,14 @@ from hl_assets.schemas.contract import TableContract
 warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*AssetCheckSpec.*")
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
-_POOLS = {"raw": "hyperliquid_api", "derived": "clickhouse_write"}
-"""Raw assets wait for the exchange, derived ones for the warehouse."""
+_POOLS = {"raw": "hyperliquid_api", "derived": "clickhouse_write", "bookkeeping": "clickhouse_write"}
+"""Raw assets wait for the exchange, the others for the warehouse."""
 
 
 def slot_asset(
     table: TableContract,
     *,
-    layer: Literal["raw", "derived"],
+    layer: Literal["raw", "derived", "bookkeeping"],
     grain: str,
     group: str,
     owner: str,
@@ -42,7 +42,7 @@ def slot_asset(
 
     Args:
         table: Its (main) table; name, columns, grain and cautions become the definition's metadata.
-        layer: raw (takes from the exchange) or derived.
+        layer: raw (takes from the exchange), derived (reconciled with what is upstream, slot by slot), or bookkeeping.
         grain: What a row is, as a tag.
         group: Group in Dagster's UI.
         owner: Team that answers for it.
@@ -53,6 +53,7 @@ def slot_asset(
         checks: The checks that it carries beside those of every asset.
         freshness_policy: Dagster's own watch, where it has one.
     """
+    carried = (*checks, QUARANTINE) if layer == "derived" else checks
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         made = dg.asset(
@@ -69,7 +70,7 @@ def slot_asset(
             backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
             freshness_policy=freshness_policy,
             check_specs=check_specs(
-                function.__name__, partitions_def=daily, coverage=coverage, others=checks
+                function.__name__, partitions_def=daily, coverage=coverage, others=carried
             ),
             metadata=definition_metadata(table),
         )

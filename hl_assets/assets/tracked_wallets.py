@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from hl_assets.assets.curves import read_curves
+from hl_assets.assets.derivation import Derivation, Derived, Lineage, SlotTask
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
-from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.assets.watching import read_watched
 from hl_assets.checks.results import Coverage
 from hl_assets.equity.activity import Activity, wallet_activity
+from hl_assets.equity.ragged import BoolArray
 from hl_assets.equity.returns import ReturnRules
 from hl_assets.exchange.planner import MOVE_FLOOR_USD, MOVE_SHARE
 from hl_assets.resources.warehouse import WarehouseResource
@@ -27,6 +28,8 @@ from hl_assets.schemas.tracking import TRACKED_STATUSES, TRACKED_WALLETS
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_of
 from hl_assets.warehouse.connection import Warehouse
+
+LINEAGE = Lineage(target=TRACKED_WALLETS, upstream=(PORTFOLIO_FETCHES, PORTFOLIO_POINTS))
 
 DORMANT_DAYS = 7.0
 """A wallet that has not moved in so many days before its newest point is dormant."""
@@ -66,16 +69,13 @@ def tracked_wallets(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[DerivedResults]:
     """Derive the tracked wallets of the day's stale slots."""
-    derivation = Derivation(
-        target=TRACKED_WALLETS,
-        upstream=(PORTFOLIO_FETCHES, PORTFOLIO_POINTS),
-        derive=lambda store, slot: derive_tracked(store, slot, settings),
-    )
+    derivation = Derivation(LINEAGE, derive=lambda store, task: derive_tracked(store, task, settings))
     yield from derive_day(context, config, warehouse, settings, derivation)
 
 
-def derive_tracked(store: Warehouse, slot: datetime, settings: Settings) -> Derived:
+def derive_tracked(store: Warehouse, task: SlotTask, settings: Settings) -> Derived:
     """The tracked wallets of a slot."""
+    slot = task.slot
     members = _members(store, slot, settings)
     wallets = list(members.index)
     activity = wallet_activity(
@@ -84,7 +84,7 @@ def derive_tracked(store: Warehouse, slot: datetime, settings: Settings) -> Deri
         move_share=MOVE_SHARE,
         move_floor_usd=MOVE_FLOOR_USD,
     )
-    frame = _rows(store, slot, members, activity, settings)
+    frame = _rows(store, task, members, activity, settings)
     counts = frame["status"].value_counts()
     pointless = list(frame.loc[frame["last_point"].isna(), "wallet"])
     return Derived(
@@ -120,15 +120,15 @@ def _members(store: Warehouse, slot: datetime, settings: Settings) -> pd.DataFra
 
 
 def _rows(
-    store: Warehouse, slot: datetime, members: pd.DataFrame, activity: Activity, settings: Settings
+    store: Warehouse, task: SlotTask, members: pd.DataFrame, activity: Activity, settings: Settings
 ) -> pd.DataFrame:
+    slot = task.slot
     bound = {"begin": slot - timedelta(days=settings.track_days), "slot": slot}
-    shown = store.read_frame(_BOARDS_SQL, {**bound, "wallets": list(members.index)}).set_index("wallet")
+    shown = store.read_frame_of(_BOARDS_SQL, "wallets", list(members.index), bound).set_index("wallet")
     last_on_board = pd.to_datetime(shown["last_on_board"].reindex(members.index), utc=True)
-    board = store.read_rows(_BOARD_OF_SLOT_SQL, {"slot": slot})[0][0]
-    status, reason = tracked_status(
-        activity, (last_on_board == board).to_numpy(np.bool_), funding_floor=settings.funding_floor_usd
-    )
+    board = store.read_rows(_BOARD_OF_SLOT_SQL, {"slot": slot})
+    on_board = (last_on_board == board[0][0]).to_numpy(np.bool_) if board else None
+    status, reason = tracked_status(activity, on_board, funding_floor=settings.funding_floor_usd)
     columns: dict[str, Any] = {
         "as_of": pd.Timestamp(slot),
         "wallet": members.index,
@@ -141,15 +141,17 @@ def _rows(
         "last_moved": pd.to_datetime(activity.moved_ms, unit="ms", utc=True),
         "last_point": pd.to_datetime(activity.last_ms, unit="ms", utc=True),
         "account_value": activity.account_value,
-        "origin": settings.origin,
+        "origin": task.origin,
     }
     return TRACKED_WALLETS.conform(pd.DataFrame(columns, index=range(len(members))))
 
 
 def tracked_status(
-    activity: Activity, on_board: "np.ndarray[Any, np.dtype[np.bool_]]", *, funding_floor: float
+    activity: Activity, on_board: BoolArray | None, *, funding_floor: float
 ) -> tuple[list[str], list[str]]:
     """Status and reason of each wallet; the first that holds of lost, emptied, at rest, off the board.
+
+    Without a board (None; an imported slot has none) the curve alone decides.
 
     Rest is measured up to the newest point, so data that grow old make nobody dormant.
     """
@@ -159,6 +161,11 @@ def tracked_status(
         (activity.wiped_out, "wiped_out", "lost_everything"),
         (activity.account_value < funding_floor, "dormant", "emptied"),
         (~no_points & ~(rest_days < DORMANT_DAYS), "dormant", "no_move"),
+    ]
+    if on_board is None:
+        cases.append((~no_points, "active", "no_board"))
+        on_board = np.zeros(len(no_points), dtype=np.bool_)
+    cases += [
         (no_points & on_board, "active", "no_points"),
         (no_points, "off_board", "no_points"),
         (~on_board, "off_board", "left_board"),

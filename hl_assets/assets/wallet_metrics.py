@@ -4,15 +4,14 @@ Belongs here: reading the slot's points and handing them to the domain. Does not
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import dagster as dg
 
-from hl_assets.assets.covered import covered_wallets
+from hl_assets.assets.cohorts import read_cohort
 from hl_assets.assets.curves import read_curves
+from hl_assets.assets.derivation import Derivation, Derived, Lineage, SlotTask
 from hl_assets.assets.derived import DerivedResults, ReconcileConfig, derive_day
 from hl_assets.assets.metric_rows import metric_rows
-from hl_assets.assets.reconcile import Derivation, Derived
 from hl_assets.assets.slot_asset import slot_asset
 from hl_assets.assets.summaries import mean, median
 from hl_assets.checks.results import Coverage
@@ -25,10 +24,16 @@ from hl_assets.resources.scoring import eligibility_rules
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
+from hl_assets.schemas.reconstruction import RECONSTRUCTED_COHORTS
 from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
 
 SCOPE = "all"
+LINEAGE = Lineage(
+    target=WALLET_METRICS,
+    upstream=(PORTFOLIO_FETCHES, PORTFOLIO_POINTS),
+    reconstructed_from=(RECONSTRUCTED_COHORTS,),
+)
 
 # The exchange's own ROI of the same wallets, from the board that the slot saw.
 _EXCHANGE_ROI_SQL = """
@@ -45,7 +50,7 @@ WHERE as_of IN (SELECT board_as_of FROM leaderboard_snapshots WHERE as_of = {slo
     grain="wallet_x_slot",
     group="metrics",
     owner="quant-research",
-    deps=["portfolio_histories"],
+    deps=["portfolio_histories", "reconstructed_cohorts"],
     kinds=frozenset({"python", "numpy", "clickhouse"}),
     description=(
         "Max drawdown, ROI, CAGR, Calmar, average drawdown, recovery factor, daily risk, significance, trust and data "
@@ -60,30 +65,26 @@ def wallet_metrics(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[DerivedResults]:
     """Derive the metrics of the day's stale slots."""
-    derivation = Derivation(
-        target=WALLET_METRICS,
-        upstream=(PORTFOLIO_FETCHES, PORTFOLIO_POINTS),
-        derive=lambda store, slot: derive_metrics(store, slot, settings),
-    )
+    derivation = Derivation(LINEAGE, derive=lambda store, task: derive_metrics(store, task, settings))
     yield from derive_day(context, config, warehouse, settings, derivation)
 
 
-def derive_metrics(store: Warehouse, slot: datetime, settings: Settings) -> Derived:
+def derive_metrics(store: Warehouse, task: SlotTask, settings: Settings) -> Derived:
     """Metrics of the wallets a slot covers."""
-    covered = covered_wallets(store, slot, settings.max_data_age_hours)
-    wallets = list(covered["wallet"])
-    curves = read_curves(store, wallets, SCOPE, slot)
+    cohort = read_cohort(store, task, settings.max_data_age_hours)
+    wallets = cohort.wallets
+    curves = read_curves(store, wallets, SCOPE, task.slot, seen_until=cohort.seen_until)
     table = compute_wallet_metrics(curves, ReturnRules(funding_floor=settings.funding_floor_usd))
     comparison = compare_wallets(table, assess_eligibility(table, eligibility_rules(settings)))
-    exchange_roi = store.read_frame(_EXCHANGE_ROI_SQL, {"slot": slot, "wallets": wallets})
+    exchange_roi = store.read_frame_of(_EXCHANGE_ROI_SQL, "wallets", wallets, {"slot": task.slot})
     frame = metric_rows(
         table,
         comparison,
-        slot=slot,
+        slot=task.slot,
         scope=SCOPE,
-        origin=settings.origin,
+        origin=task.origin,
         exchange_roi=exchange_roi,
-        data_age_hours=covered["data_age_hours"].to_numpy(float),
+        data_age_hours=cohort.data_age_hours.to_numpy(float),
     )
     unusable = frame.loc[frame["roi"].isna(), ["wallet", "null_reasons"]]
     return Derived(

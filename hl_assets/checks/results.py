@@ -3,7 +3,8 @@
 Belongs here: check names, specs and results of a slot. Does not belong here: reading or writing tables; the assets
 hand in what they know.
 
-Severity: ERROR means rows are wrong, so they were not written; WARN means a volume or share is unusual.
+Severity: ERROR means rows are wrong, so they were not written, or are missing until somebody acts; WARN means a volume or
+share is unusual.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,12 +39,22 @@ class CheckKind:
     Attributes:
         name: Its name.
         description: What holds when it passes.
-        blocking: Whether rows that fail it are not written (severity ERROR); otherwise it warns.
+        blocking: Whether rows that fail it are not written (severity ERROR).
+        severe: Whether failing it is an error although nothing is held back; otherwise it warns.
     """
 
     name: str
     description: str
     blocking: bool = False
+    severe: bool = False
+
+
+QUARANTINE = CheckKind(
+    "quarantine",
+    "No slot of the table is in quarantine: every one that failed was replayed or waived.",
+    severe=True,
+)
+"""The check of every derived asset."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,8 @@ def finding_result(finding: Finding) -> dg.AssetCheckResult:
     if finding.samples:
         records = [dg.TableRecord(dict(sample)) for sample in finding.samples[:MAX_SAMPLES]]
         metadata["samples"] = dg.MetadataValue.table(records)
-    severity = dg.AssetCheckSeverity.ERROR if finding.kind.blocking else dg.AssetCheckSeverity.WARN
+    grave = finding.kind.blocking or finding.kind.severe
+    severity = dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         check_name=finding.kind.name, passed=finding.passed, severity=severity, metadata=metadata
     )

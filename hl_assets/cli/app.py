@@ -27,6 +27,14 @@ warehouse_app = typer.Typer(help="Start, stop and inspect the embedded ClickHous
 app.add_typer(warehouse_app, name="warehouse")
 
 
+class Grain(StrEnum):
+    """Grains of a reconstruction."""
+
+    DAY = "1d"
+    HOUR = "1h"
+    SLOT = "10m"
+
+
 class SourceName(StrEnum):
     """Values of `--source`."""
 
@@ -219,6 +227,67 @@ def query(
     from hl_assets.cli.show import show_query  # noqa: PLC0415
 
     show_query(_values(source=source), sql, output.value)
+
+
+@app.command(
+    epilog="Examples: `hl-assets backfill --from 2026-05-01 --to 2026-05-31`, "
+    "`hl-assets backfill --from 2026-05-31 --every 10m --source live`, "
+    "`hl-assets backfill --from 2026-05-01 --assets wallet_scores --full-refresh`"
+)
+def backfill(
+    start: Annotated[str | None, typer.Option("--from", help="First UTC day, e.g. 2026-05-01.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last UTC day [default: today].")] = None,
+    assets: Annotated[
+        str | None, typer.Option(help="Derived assets, separated by commas [default: all of them].")
+    ] = None,
+    every: Annotated[
+        Grain, typer.Option(help="Grain at which stretches without an observed slot are reconstructed.")
+    ] = Grain.DAY,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Also make again what is up to date.")
+    ] = False,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch",
+            help="Ask Claude in batches, at half the price and within the budgets [default: stored answers, rules].",
+        ),
+    ] = False,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this backfill, with the options it was started with.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do; do nothing.")] = False,
+    source: SourceOption = None,
+) -> None:
+    """Rebuild past days from what is stored, and reconstruct those that nobody observed; one Dagster run a day.
+
+    A day with stored snapshots is derived again from them where sources or code changed. A day without is reconstructed from
+    histories fetched later, with points dated at or before each slot: survivors only, every row marked `reconstructed`. What is
+    up to date is left out, so the same command goes on where it was cut short.
+    """
+    from hl_assets.cli.backfill import Options, run_backfill  # noqa: PLC0415
+
+    chosen = tuple(name.strip() for name in (assets or "").split(",") if name.strip())
+    options = Options(start, end, every.value, chosen, full_refresh=full_refresh, batch=batch)
+    raise typer.Exit(run_backfill(_values(source=source), options, resume=resume, dry_run=dry_run))
+
+
+@app.command(
+    epilog="Examples: `hl-assets quarantine`, "
+    "`hl-assets quarantine --waive 2026-05-31T12:10:00Z --reason 'the exchange sent garbage'`"
+)
+def quarantine(
+    waive: Annotated[
+        str | None, typer.Option(help="Slot to accept as missing: its check turns green.")
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is all right; kept with the slot.")] = None,
+    source: SourceOption = None,
+) -> None:
+    """List the slots that could not be derived, or waive one."""
+    from hl_assets.cli.quarantine import run_quarantine  # noqa: PLC0415
+
+    run_quarantine(_values(source=source), waive, table, reason)
 
 
 @app.command(

@@ -5,23 +5,25 @@ Belongs here: options, progress and summary of this command. Does not belong her
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from filelock import FileLock, Timeout
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hl_assets.assets.rescoring import Rescored, rescorable, rescore
 from hl_assets.assets.score_inputs import ScoringRules
 from hl_assets.cli.console import make_console
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.progress_bar import progress_bar
+from hl_assets.progress import Progress, announce
 from hl_assets.resources.scoring import eligibility_rules, scoring_config
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession
 from hl_assets.scoring.config import ScoringConfig, parse_weights
 from hl_assets.settings import Settings
 from hl_assets.slots import parse_instant, slot_text
 from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.manifest import Publication
 
 console = make_console()
 
@@ -57,9 +59,12 @@ def run_rescore(
     with _alone(settings), resource.open(f"rescore-{config.config_hash()}", "rescored_scores") as session:
         _refuse_taken_name(session.store, name, config)
         slots = _slots(session, settings, start, end)
-        done = list(
-            _with_progress(rescore(session, ScoringRules.from_settings(settings, config), name, slots), slots)
-        )
+        rules = ScoringRules.from_settings(settings, config)
+        done: list[Rescored] = []
+        with progress_bar(console, "Scoring"):
+            for scored in rescore(session, rules, name, slots):
+                done.append(scored)
+                announce(Progress("slots", len(done), len(slots)))
     for line in _summary(done, config, name, time.perf_counter() - began):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
@@ -96,7 +101,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 def _slots(
     session: WarehouseSession, settings: Settings, start: str | None, end: str | None
-) -> list[datetime]:
+) -> Mapping[datetime, Publication]:
     before = None if end is None else parse_instant(end)
     if end is not None and before is not None:
         before += timedelta(days=1) if _ONLY_A_DATE.fullmatch(end) else timedelta(seconds=1)
@@ -107,15 +112,6 @@ def _slots(
             "`hl-assets top` shows the newest one"
         )
     return slots
-
-
-def _with_progress(work: Iterator[Rescored], slots: Sequence[datetime]) -> Iterator[Rescored]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Scoring slots", total=len(slots))
-        for done in work:
-            bar.advance(task)
-            yield done
 
 
 def _summary(done: Sequence[Rescored], config: ScoringConfig, name: str, seconds: float) -> Iterator[str]:

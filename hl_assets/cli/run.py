@@ -5,7 +5,6 @@ themselves (`hl_assets.assets`).
 """
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from hl_assets.cli.console import make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.progress_bar import progress_bar
+from hl_assets.cli.run_results import failed_checks, failures
 from hl_assets.settings import Settings
 from hl_assets.slots import parse_instant, slot_of, slot_text
 from hl_assets.warehouse.config import WarehouseConfig
@@ -25,7 +25,6 @@ from hl_assets.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, ExecuteInProcessResult
-    from dagster._core.execution.plan.objects import StepFailureData
 
 console = make_console()
 
@@ -123,7 +122,7 @@ def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: flo
             ranking = read_ranking(store, outcome.slot, rows)
         console.print(ranking_table(ranking, settings.source, console.width))
     console.print(_steps_table(outcome))
-    for line in _troubles(outcome.result):
+    for line in (*failures(outcome.result), *failed_checks(outcome.result)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     verdict = "materialised" if outcome.result.success else "FAILED"
     console.print(
@@ -165,25 +164,3 @@ def _checks_summary(result: "ExecuteInProcessResult", step: str) -> str:
 
 def _is_check_of(event: "DagsterEvent", step: str) -> bool:
     return event.step_key == step and event.event_type_value == "ASSET_CHECK_EVALUATION"
-
-
-def _troubles(result: "ExecuteInProcessResult") -> Iterator[str]:
-    """Why steps failed, and what the checks that did not pass say."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            yield f"{event.step_key} failed: {_cause(event.step_failure_data)}"
-    for evaluation in result.get_asset_check_evaluations():
-        if not evaluation.passed:
-            facts = ", ".join(
-                f"{name} {entry.value}"
-                for name, entry in evaluation.metadata.items()
-                if isinstance(entry.value, str | int | float)
-            )
-            yield f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {facts}"
-
-
-def _cause(failure: "StepFailureData") -> str:
-    """The failure's own description; Dagster wraps it in its stack of errors."""
-    if failure.user_failure_data is not None and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    return failure.error.message.strip() if failure.error is not None else "no error recorded"

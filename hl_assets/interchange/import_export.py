@@ -31,10 +31,10 @@ from hl_assets.interchange.export_files import (
 from hl_assets.interchange.manifest_file import ExportManifest
 from hl_assets.interchange.parquet import SlotRecord
 from hl_assets.interchange.rejects import Broken, Reject, RejectLog, broken_rows, short
-from hl_assets.interchange.target import RECONSTRUCTED, Target
+from hl_assets.interchange.target import Target
 from hl_assets.progress import Progress, announce
 from hl_assets.schemas import TABLES
-from hl_assets.schemas.contract import TableContract
+from hl_assets.schemas.contract import RECONSTRUCTED, TableContract
 from hl_assets.slots import day_bounds, day_of, slot_text
 from hl_assets.warehouse.ledger import append_entries
 from hl_assets.warehouse.manifest import Publication

@@ -10,15 +10,13 @@ from datetime import datetime
 
 from hl_assets.interchange.errors import ForeignOriginError
 from hl_assets.resources.warehouse import WarehouseResource, WarehouseSession, refuse_other_origins
-from hl_assets.schemas.contract import TableContract
+from hl_assets.schemas.contract import RECONSTRUCTED, TableContract
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.errors import WarehouseQueryError
 from hl_assets.warehouse.manifest import Manifest, Publication
 from hl_assets.warehouse.publish import Publisher
 
 _NOTHING_YET = {"UNKNOWN_DATABASE", "UNKNOWN_TABLE"}
-RECONSTRUCTED = "reconstructed"
-"""Origin of rows computed from stored histories; they are at home where those are."""
 _SOURCES = {"simulated": "sandbox", "recorded": "recorded", "live": "live"}
 
 

@@ -9,6 +9,8 @@ from hl_assets.schemas.grades import AI_GRADES, GRADE_BATCHES, GRADE_CALLS
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
+from hl_assets.schemas.quarantine import QUARANTINED_SLOTS
+from hl_assets.schemas.reconstruction import RECONSTRUCTED_COHORTS
 from hl_assets.schemas.scores import RESCORED_SCORES, SCORE_RUNS, WALLET_SCORES
 from hl_assets.schemas.tracking import TRACKED_WALLETS, WATCH_REQUESTS
 from hl_assets.schemas.vaults import VAULTS
@@ -19,6 +21,7 @@ TABLES: tuple[TableContract, ...] = (
     VAULTS,
     PORTFOLIO_FETCHES,
     PORTFOLIO_POINTS,
+    RECONSTRUCTED_COHORTS,
     WATCH_REQUESTS,
     TRACKED_WALLETS,
     EQUITY_CURVES,
@@ -29,5 +32,6 @@ TABLES: tuple[TableContract, ...] = (
     WALLET_SCORES,
     SCORE_RUNS,
     RESCORED_SCORES,
+    QUARANTINED_SLOTS,
 )
 """Every contract, in the order data flows."""

@@ -17,7 +17,8 @@ import pandera.pandas as pa
 Slot = Annotated[pd.DatetimeTZDtype, "s", "UTC"]
 Instant = Annotated[pd.DatetimeTZDtype, "ms", "UTC"]
 
-ORIGINS = ("live", "recorded", "simulated", "reconstructed")
+RECONSTRUCTED = "reconstructed"
+ORIGINS = ("live", "recorded", "simulated", RECONSTRUCTED)
 """Where a row's facts come from: the exchange, a recording, the simulated population, or stored portfolio histories."""
 
 

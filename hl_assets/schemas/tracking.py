@@ -15,7 +15,15 @@ from hl_assets.schemas.contract import (
 )
 
 TRACKED_STATUSES = ("active", "off_board", "dormant", "wiped_out")
-TRACKED_REASONS = ("on_board", "left_board", "no_move", "emptied", "lost_everything", "no_points")
+TRACKED_REASONS = (
+    "on_board",
+    "left_board",
+    "no_move",
+    "emptied",
+    "lost_everything",
+    "no_points",
+    "no_board",
+)
 WATCH_ACTIONS = ("watch", "unwatch")
 
 
@@ -43,7 +51,9 @@ class TrackedWallets(pa.DataFrameModel):
         isin=list(TRACKED_STATUSES),
     )
     reason: str = column(
-        "Why that status: " + ", ".join(TRACKED_REASONS) + " (none is stored yet: the board alone decides)",
+        "Why that status: "
+        + ", ".join(TRACKED_REASONS)
+        + " (no_points: none is stored yet, the board alone decides; no_board: none is stored for the slot, the curve alone decides)",
         clickhouse="LowCardinality(String)",
         isin=list(TRACKED_REASONS),
     )

@@ -46,6 +46,7 @@ _T = TypeVar("_T")
 _UNKNOWN_DATABASE = 81
 _UNKNOWN_TABLE = 60
 _POOL_SIZE = 32
+_PORTION = 2_000
 _CREATION_LOCK = threading.Lock()
 
 
@@ -221,6 +222,27 @@ class Warehouse:
             )
         )
         return without_rows(header.decode())
+
+    def read_frame_of(
+        self, sql: str, name: str, values: Sequence[str], parameters: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Run a query about many things, such as wallets, in as many portions as ClickHouse's limits ask for.
+
+        ClickHouse refuses a query parameter of more than 128 kB. Each portion is a query of its own, so the statement may group
+        and order within the values, not over all of them.
+
+        Args:
+            sql: As for `read_frame`, with a placeholder `{name:Array(String)}`.
+            name: That placeholder's name.
+            values: What it is to hold, in the order in which rows are wanted.
+            parameters: The other placeholders' values.
+
+        Returns:
+            The rows of all portions, as `read_frame` returns them. Raises as it does.
+        """
+        portions = [values[first : first + _PORTION] for first in range(0, len(values), _PORTION)] or [values]
+        frames = [self.read_frame(sql, {**(parameters or {}), name: list(portion)}) for portion in portions]
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
     def read_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a query that returns few rows; values as Python objects, datetimes timezone-aware."""

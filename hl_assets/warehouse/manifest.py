@@ -214,13 +214,17 @@ def underived_slots(
             slot
             for slot in possible
             if slot not in derived
-            or any(
-                derived[slot].inputs.get(name) != published[slot].version
-                for name, published in sources.items()
+            or not is_derived_from(
+                derived[slot], {name: published[slot].version for name, published in sources.items()}
             )
         ),
         reverse=True,
     )
+
+
+def is_derived_from(publication: Publication, inputs: Mapping[str, int]) -> bool:
+    """Whether a slice names exactly these versions of these tables; it may name others beside them."""
+    return all(publication.inputs.get(name) == version for name, version in inputs.items())
 
 
 def _publication(row: Sequence[Any]) -> Publication:

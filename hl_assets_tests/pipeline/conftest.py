@@ -36,6 +36,7 @@ SLOT = datetime(2026, 5, 31, 12, 10, tzinfo=UTC)
 DAY = "2026-05-31"
 RAW = ("leaderboard", "vaults", "portfolio_histories")
 DERIVED = ("tracked_wallets", "equity_curves", "wallet_metrics", "ai_grades", "wallet_scores")
+CONFIGURED = ("reconstructed_cohorts", *DERIVED)
 
 
 @pytest.fixture(scope="session")
