@@ -146,7 +146,7 @@ class Platform:
         job = dg.define_asset_job("chosen", selection=dg.AssetSelection.assets(*assets))
         defs = dg.Definitions.merge(self.defs(), dg.Definitions(jobs=[job]))
         given = {"full_refresh": full_refresh, **(config or {})}
-        ops = {name: {"config": given} for name in assets if name in DERIVED}
+        ops = {name: {"config": given} for name in assets if name in CONFIGURED}
         return defs.resolve_job_def("chosen").execute_in_process(
             instance=self.instance,
             partition_key=day,

@@ -32,7 +32,7 @@ def test_a_tick_materialises_and_checks_every_asset(first_tick: FirstTick) -> No
     materialised = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert materialised == {*RAW, *DERIVED}
     checks = checks_of(result)
-    assert len(checks) == 53
+    assert len(checks) == 58
     assert all(check.passed for check in checks.values()), [
         key for key, check in checks.items() if not check.passed
     ]
@@ -197,6 +197,7 @@ def test_names_chosen_by_traders_never_reach_dagster(platform: Platform) -> None
         for name in platform.read()["leaderboard_rows"]["display_name"]
         if isinstance(name, str) and len(name) > 3
     }
+    names.discard("NULL")  # Dagster's own word where an upstream asset was never materialised
     assert names, "the population has names"
     texts = [str(event.event_specific_data) for event in result.all_events]
     assert not [name for name in names if any(name in text for text in texts)]
