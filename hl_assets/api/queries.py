@@ -221,8 +221,9 @@ def wallet_statements(snapshot: Snapshot, wallet: str) -> list[tuple[str, dict[s
 
 
 def is_known(store: Warehouse, snapshot: Snapshot, wallet: str) -> bool:
-    """Whether the wallet was fetched or stood on the board."""
-    tables = [table for table in (PORTFOLIO_FETCHES, LEADERBOARD_ROWS) if table.name in snapshot.pins]
+    """Whether the wallet was fetched, stood on the board, or was measured (a reconstructed slot has nothing else)."""
+    known_in = (PORTFOLIO_FETCHES, LEADERBOARD_ROWS, WALLET_METRICS)
+    tables = [table for table in known_in if table.name in snapshot.pins]
     return any(read_pinned(store, snapshot, table, ("wallet",), wallet) is not None for table in tables)
 
 

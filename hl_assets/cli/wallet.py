@@ -37,6 +37,7 @@ from hl_assets.schemas.grades import AI_GRADES
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
+from hl_assets.schemas.reconstruction import RECONSTRUCTED_COHORTS
 from hl_assets.schemas.scores import WALLET_SCORES
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_text
@@ -77,17 +78,28 @@ def show_wallet(
         slot = newest_slot(store, settings, as_of)
         fetch = _row(store.read_table(PORTFOLIO_FETCHES, as_of=slot, where={"wallet": wallet}))
         board = _board_row(store, slot, wallet)
-        if fetch is None and board is None:
+        cohort = _row(store.read_table(RECONSTRUCTED_COHORTS, as_of=slot, where={"wallet": wallet}))
+        if fetch is None and board is None and cohort is None:
             raise CommandError(
                 f"nothing is stored about {wallet} at {slot_text(slot)} (source {settings.source}): it was neither on the "
                 "board nor fetched. `hl-assets top` lists wallets; --as-of chooses another slot"
             )
-        for line in _heading(wallet, slot, settings, board, fetch):
+        console.print(
+            Text(f"{wallet} as of {slot_text(slot)} ({settings.source})", style="bold"), soft_wrap=True
+        )
+        for line in _observed_lines(board, fetch) if cohort is None else _reconstructed_lines(cohort):
             console.print(line, highlight=False, soft_wrap=True)
         metrics = _row(store.read_table(WALLET_METRICS, as_of=slot, where={"wallet": wallet}))
         scores = _row(store.read_table(WALLET_SCORES, as_of=slot, where={"wallet": wallet}))
         grade = _row(store.read_table(AI_GRADES, as_of=slot, where={"wallet": wallet}))
-        curves = read_curves(store, [wallet], "all", slot, known_at=slot if as_known else None)
+        curves = read_curves(
+            store,
+            [wallet],
+            "all",
+            slot,
+            seen_until=None if cohort is None else cohort["known_through"],
+            known_at=slot if as_known else None,
+        )
     if as_known:
         scores, grade, metrics = None, None, _metrics_as_known(curves, slot, settings)
     if scores is not None:
@@ -146,10 +158,18 @@ def _board_row(store: Warehouse, slot: datetime, wallet: str) -> Row | None:
     return _row(store.read_table(LEADERBOARD_ROWS, as_of=snapshot["board_as_of"], where={"wallet": wallet}))
 
 
-def _heading(
-    wallet: str, slot: datetime, settings: Settings, board: Row | None, fetch: Row | None
-) -> Iterator[Text]:
-    yield Text(f"{wallet} as of {slot_text(slot)} ({settings.source})", style="bold")
+def _reconstructed_lines(cohort: Row) -> Iterator[Text]:
+    yield Text(
+        "reconstructed: nobody observed this slot; it is made of histories fetched later "
+        f"(this wallet's first {cohort['hindsight_days']:.1f} days later, at {slot_text(cohort['confirmed_by'])}), "
+        "so all of its wallets are survivors"
+    )
+    yield Text(
+        f"portfolio: {cohort['n_points']} points until then, the newest at {cohort['newest_point']:%Y-%m-%d %H:%M}"
+    )
+
+
+def _observed_lines(board: Row | None, fetch: Row | None) -> Iterator[Text]:
     if board is None:
         yield Text("not on the leaderboard at this slot")
     else:

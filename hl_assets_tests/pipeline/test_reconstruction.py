@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 
+from hl_assets.api.app import create_app
 from hl_assets.assets.curves import read_curves
 from hl_assets.assets.derivation import SlotTask
 from hl_assets.assets.reconstructed_cohorts import unobserved_slots
@@ -62,6 +64,21 @@ def test_a_past_day_is_made_from_later_histories(ticked: Platform) -> None:
     metadata = result.asset_materializations_for_node("reconstructed_cohorts")[0].metadata
     assert "survived" in str(metadata["survivorship"].value)
     assert metadata["slots_reconstructed"].value == 1
+
+
+def test_the_api_serves_a_reconstructed_slot_and_says_so(ticked: Platform) -> None:
+    assert reconstruct(ticked).success
+    wallet = ticked.read()["reconstructed_cohorts"]["wallet"].iloc[0]
+    with Warehouse(ticked.warehouse) as store:
+        app = create_app(ticked.settings.model_copy(update={"api_rate_per_minute": 0}), store, launcher=None)
+        with TestClient(app) as client:
+            past = {"as_of": "2026-05-25T00:00:00Z"}
+            ranking = client.get("/wallets", params={**past, "entity_filter": "none"})
+            page = client.get(f"/v1/wallets/{wallet}", params=past)
+    assert ranking.status_code == page.status_code == 200, (ranking.text, page.text)
+    assert ranking.json()["origin"] == page.json()["origin"] == "reconstructed"
+    assert page.json()["fetch"] is None
+    assert page.json()["metrics"]["n_points"] > 0
 
 
 def test_metrics_equal_those_of_data_cut_at_the_day(ticked: Platform) -> None:
