@@ -22,7 +22,7 @@ from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.embedded.process import stop
 from hl_assets_tests.cli.test_run import Shell
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 PANEL = "vault_panel/vault_panel_2026-02-27_2026-05-31.csv.gz"
 FIRST, LAST = "2026-02-27", "2026-05-31"
