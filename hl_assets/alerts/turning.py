@@ -189,6 +189,7 @@ class _Turn:
         if told_at is None and condition.told_at is not None and condition.episode == entry.episode:
             told_at = condition.told_at
             self._withdraw(condition.alert.key)
+            self._note_sent(entry, told_at)
         if not condition.holds:
             return msgspec.structs.replace(entry, told_at=told_at)
         return msgspec.structs.replace(
@@ -201,13 +202,16 @@ class _Turn:
         # Seen by two: whoever told it, and this evaluation.
         entry = OpenAlert(condition.alert, episode, began, evaluations=2, told_at=told_at)
         self.open[condition.alert.key] = entry
-        message = self._message("opened", entry)
-        self.unrecorded.append(Sent(message, told_at, attempts=1, status=None))
+        self._note_sent(entry, told_at)
+
+    def _note_sent(self, entry: OpenAlert, told_at: datetime) -> None:
+        """Have an opening that somebody else told recorded."""
+        self.unrecorded.append(Sent(self._message("opened", entry), told_at, attempts=1, status=None))
 
     def close(self, key: str) -> None:
         """Note that a lasting fact is gone."""
         entry = self.open.pop(key)
-        if entry.evaluations == 1:
+        if entry.evaluations == 1 and entry.told_at is None:
             return
         self._tell("resolved", entry)
         self.closed[key] = entry.episode
@@ -218,7 +222,8 @@ class _Turn:
         A message that was given up is replaced by another one.
         """
         entry = self.open[key]
-        if entry.evaluations == 1 or any(pending.message.alert.key == key for pending in self.outbox):
+        waits = any(_of_episode(pending.message, entry) for pending in self.outbox)
+        if entry.evaluations == 1 or waits:
             return
         if entry.told_at is None:
             self._tell("opened", entry)
@@ -288,6 +293,11 @@ class _Turn:
         self.outbox = kept
 
 
+def _of_episode(message: Message, entry: OpenAlert) -> bool:
+    """Whether a message is about this opening of its key, not an earlier one."""
+    return message.alert.key == entry.alert.key and message.first_seen == entry.first_seen
+
+
 def _text(instant: datetime) -> str:
     return instant.isoformat()
 
@@ -346,8 +356,7 @@ def _delivered(state: State, pending: Pending, receipt: Receipt, now: datetime) 
     key = message.alert.key
     opened = dict(state.open)
     entry = opened.get(key)
-    same = entry is not None and entry.first_seen == message.first_seen
-    if entry is not None and same and message.event in {"opened", "repeated"}:
+    if entry is not None and _of_episode(message, entry) and message.event in {"opened", "repeated"}:
         opened[key] = msgspec.structs.replace(entry, told_at=now)
     sent = Sent(message, now, pending.attempts + receipt.attempts, receipt.status)
     return msgspec.structs.replace(

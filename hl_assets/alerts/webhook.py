@@ -3,14 +3,18 @@
 Belongs here: HTTP, which answers are failures and which of them can heal. Does not belong here: what is delivered when
 (`turning`, `evaluation`).
 
-A URL may hold a token, and an answer may quote the URL: neither the URL nor an answer's body or reason gets into a log, an
-error or a repr. Requests go straight to httpx's transport, because httpx's client logs the URL of each request. Redirects are
-not followed and the environment's proxies are not used.
+A URL may hold a token, and an answer may quote the URL: neither the URL nor anything that an answer says but its status gets into a
+log, an error or a repr. Requests go straight to httpx's transport, because httpx's client logs the URL of each request, and
+what httpcore logs at level DEBUG (host, headers of the answer) is dropped. Redirects are not followed and the environment's
+proxies are not used.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +41,31 @@ _ADVICE = {
     410: "the receiver wants no more messages; set another ALERT_WEBHOOK_URL or unset it",
     429: "the receiver gets too many messages; raise ALERT_REPEAT_HOURS or leave kinds out of ALERT_KINDS",
 }
+
+
+_SILENT: ContextVar[bool] = ContextVar("hl_assets_webhook_silent", default=False)
+
+
+class _SilentFilter(logging.Filter):
+    """Drops what is logged while a message is being delivered, and nothing else."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        del record
+        return not _SILENT.get()
+
+
+_FILTER = _SilentFilter()
+for _name in ("connection", "http11"):
+    logging.getLogger(f"httpcore.{_name}").addFilter(_FILTER)
+
+
+@contextmanager
+def _silently() -> Iterator[None]:
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 @dataclass(frozen=True)
@@ -125,7 +154,8 @@ class Webhook:
         Raises:
             DeliveryError: Not acknowledged.
         """
-        return asyncio.run(self._deliver(message, within_seconds))
+        with _silently():
+            return asyncio.run(self._deliver(message, within_seconds))
 
     async def _deliver(self, message: Message, within_seconds: float) -> Receipt:
         keys = parse_secrets(self.secret.get_secret_value())
