@@ -37,6 +37,7 @@ class World:
     state: State = field(default_factory=lambda: State(since=T0, data_since=T0))
     now: datetime = T0
     told: dict[str, Message] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
 
     def evaluate(
         self,
@@ -70,6 +71,7 @@ class World:
         return problems
 
     def receive(self, message: Message, outcome: Outcome) -> Receipt:
+        self.requests.append(message.id)
         if outcome in {"ok", "heard"}:
             self.told.setdefault(message.id, message)
         if outcome == "refused":
@@ -225,6 +227,29 @@ def test_a_refused_message_does_not_hold_others_back_and_waits_longer_each_time(
     assert waiting.not_before == world.now + timedelta(seconds=60)
 
 
+def test_messages_of_a_key_are_delivered_in_order() -> None:
+    world = World()
+    for _ in range(2):
+        world.evaluate({"a"})
+    world.evaluate({"a"}, outcomes=("refused",))
+    world.now -= 0.8 * STEP
+    world.evaluate()
+    world.now -= 0.8 * STEP
+    world.evaluate()
+    assert world.told == {}, "the opening is left alone for a while, so the end waits too"
+    world.now += timedelta(hours=1)
+    world.evaluate()
+    assert world.heard("a") == ["opened", "resolved"]
+
+
+@given(st.lists(steps, max_size=30))
+def test_a_healthy_receiver_gets_each_message_once(script: list[dict[str, object]]) -> None:
+    world = World()
+    for step in script:
+        world.evaluate(**{**step, "outcomes": (), "killed": False})
+    assert len(world.requests) == len(set(world.requests))
+
+
 def test_a_receiver_that_asks_to_be_left_alone_is() -> None:
     world = World()
     for _ in range(2):
@@ -311,6 +336,8 @@ class TestToldByTheOtherSensor:
         for _ in range(4):
             self.turn(world, self.condition(told=True, holds=False))
         assert world.heard("run_failed/tick") == ["resolved"]
+        assert len(world.requests) == 1
+        assert len(world.state.unrecorded) == 2, "opened by the other, resolved by this one"
 
     def test_is_taken_back_if_it_waits_here(self) -> None:
         world = World()
