@@ -1,4 +1,4 @@
-"""The code location: assets, checks, jobs, schedules and resources put together.
+"""The code location: assets, checks, jobs, schedules, sensors and resources put together.
 
 Belongs here: assembly. Does not belong here: any logic.
 """
@@ -22,6 +22,7 @@ from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schedules import freshness_schedule, tick_schedule
+from hl_assets.sensors import alerts_sensor, run_failures_sensor
 from hl_assets.settings import Settings
 
 
@@ -36,6 +37,8 @@ def build_defs(
     """
     settings = settings or Settings()
     running = dg.DefaultScheduleStatus.RUNNING if settings.schedules_on else dg.DefaultScheduleStatus.STOPPED
+    told = settings.schedules_on and settings.alert_webhook_url is not None
+    alerting = dg.DefaultSensorStatus.RUNNING if told else dg.DefaultSensorStatus.STOPPED
     return dg.Definitions(
         assets=[
             leaderboard,
@@ -51,6 +54,7 @@ def build_defs(
         asset_checks=[freshness_watch],
         jobs=[tick_job, rebuild_job, reconstruct_job, freshness_job],
         schedules=[tick_schedule(running, settings.now), freshness_schedule(running)],
+        sensors=[alerts_sensor(alerting), run_failures_sensor(alerting)],
         resources={
             "settings": settings,
             "exchange": Exchange.from_settings(settings),

@@ -14,6 +14,14 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hl_assets.alerts.config import (
+    DEFAULT_KINDS,
+    AlertConfigError,
+    check_webhook_url,
+    parse_after_failures,
+    parse_kinds,
+    parse_secrets,
+)
 from hl_assets.exchange.config import Egress, parse_proxies
 from hl_assets.scoring.config import parse_weights
 from hl_assets.scoring.entities import parse_entity_filter
@@ -378,6 +386,64 @@ class Settings(BaseSettings):
         "otherwise it serves them marked `stale`.",
     )
 
+    # Alerts, described in docs/alerts.md
+    alert_webhook_url: SecretStr | None = setting(
+        "ALERT_WEBHOOK_URL",
+        None,
+        "Where alerts are posted (https; http for this machine); unset: nobody is told. `hl-assets alerts test` tries it.",
+    )
+    alert_webhook_secret: SecretStr | None = setting(
+        "ALERT_WEBHOOK_SECRET",
+        None,
+        "Key that signs alerts (Standard Webhooks): `whsec_` and 24 to 64 random bytes in base64; several, separated by "
+        "spaces, while receivers change keys. Needed with ALERT_WEBHOOK_URL.",
+    )
+    alert_allow_http: bool = setting(
+        "ALERT_ALLOW_HTTP",
+        False,
+        "Whether ALERT_WEBHOOK_URL may be plain http to another machine: alerts travel in clear text then.",
+    )
+    alert_timeout_seconds: float = setting(
+        "ALERT_TIMEOUT_SECONDS", 5.0, "Timeout of one request to the webhook.", gt=0, le=15
+    )
+    alert_kinds: str = setting(
+        "ALERT_KINDS",
+        DEFAULT_KINDS,
+        "Which alerts are wanted, separated by commas; the last five are about watched wallets.",
+    )
+    alert_repeat_hours: float = setting(
+        "ALERT_REPEAT_HOURS",
+        6.0,
+        "After how long an alert that lasts is told again, and an event of the same wallet and kind at the earliest.",
+        gt=0,
+    )
+    alert_after_failures: str = setting(
+        "ALERT_AFTER_FAILURES",
+        "tick=2,*=3",
+        "After how many failed runs in a row a job is worth an alert: JOB=N, separated by commas; * is every other job.",
+    )
+    alert_missing_slots: int = setting(
+        "ALERT_MISSING_SLOTS", 3, "Slots without scores within ALERT_MISSING_HOURS that are too many.", ge=1
+    )
+    alert_missing_hours: float = setting(
+        "ALERT_MISSING_HOURS", 6.0, "How far back missing slots count.", gt=0, le=168
+    )
+    alert_rank_jump: int = setting(
+        "ALERT_RANK_JUMP", 20, "Places by which a watched wallet's rank changes between slots.", ge=1
+    )
+    alert_score_jump: float = setting(
+        "ALERT_SCORE_JUMP",
+        10.0,
+        "Points (of 20 to 100) by which a watched wallet's weighted score changes between slots.",
+        gt=0,
+    )
+    alert_trust_jump: float = setting(
+        "ALERT_TRUST_JUMP",
+        15.0,
+        "Percentage points (of 0 to 100) by which a watched wallet's trust changes between slots.",
+        gt=0,
+    )
+
     # The sandbox
     sandbox_port: int = setting(
         "SANDBOX_PORT", 8455, "Port of the sandbox that `hl-assets dev` starts.", ge=1, le=65535
@@ -424,6 +490,8 @@ class Settings(BaseSettings):
         for name, parse, text in (
             ("SCORE_WEIGHTS", parse_weights, self.score_weights or ""),
             ("ENTITY_FILTER", parse_entity_filter, self.entity_filter),
+            ("ALERT_KINDS", parse_kinds, self.alert_kinds),
+            ("ALERT_AFTER_FAILURES", parse_after_failures, self.alert_after_failures),
         ):
             try:
                 parse(text)
@@ -434,6 +502,7 @@ class Settings(BaseSettings):
             _ = self.egresses
         except ValueError as error:
             raise ValueError(f"EGRESS_PROXIES: {error}") from None
+        _check_webhook(self.alert_webhook_url, self.alert_webhook_secret, allow_http=self.alert_allow_http)
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
@@ -473,6 +542,19 @@ def _check_networks(text: str) -> None:
             ip_network(name)
         except ValueError as error:
             raise ValueError(f"API_TRUSTED_PROXIES: {error}; write e.g. 10.0.0.1,192.168.0.0/16") from error
+
+
+def _check_webhook(url: SecretStr | None, secret: SecretStr | None, *, allow_http: bool) -> None:
+    """Refuse a webhook that could not be used; errors quote neither URL nor secret."""
+    name = "ALERT_WEBHOOK_URL"
+    try:
+        if url is not None:
+            check_webhook_url(url.get_secret_value(), allow_http=allow_http)
+        name = "ALERT_WEBHOOK_SECRET"
+        if url is not None or secret is not None:
+            parse_secrets(secret.get_secret_value() if secret is not None else "")
+    except AlertConfigError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def env_example() -> str:

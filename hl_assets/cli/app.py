@@ -25,6 +25,10 @@ app = typer.Typer(
 )
 warehouse_app = typer.Typer(help="Start, stop and inspect the embedded ClickHouse.", no_args_is_help=True)
 app.add_typer(warehouse_app, name="warehouse")
+alerts_app = typer.Typer(
+    help="Try the webhook, and list the alerts that were delivered.", no_args_is_help=True
+)
+app.add_typer(alerts_app, name="alerts")
 
 
 class Grain(StrEnum):
@@ -523,6 +527,32 @@ def warehouse_status() -> None:
     from hl_assets.cli.embedded import status  # noqa: PLC0415
 
     status()
+
+
+@alerts_app.command("test", epilog="Examples: `hl-assets alerts test`, `hl-assets alerts test --source live`")
+def alerts_test(source: SourceOption = None) -> None:
+    """Post a signed test alert to ALERT_WEBHOOK_URL and say what came of it; docs/alerts.md describes the body.
+
+    Ends with status 1 when it was not acknowledged.
+    """
+    from hl_assets.cli.alerts import send_test  # noqa: PLC0415
+
+    raise typer.Exit(send_test(_values(source=source)))
+
+
+@alerts_app.command(
+    "list",
+    epilog="Examples: `hl-assets alerts list`, `hl-assets alerts list --rows 100 --json --source live`",
+)
+def alerts_list(
+    rows: Annotated[int, typer.Option(help="Alerts to print, the newest first.", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    source: SourceOption = None,
+) -> None:
+    """Print the delivered alerts of the ledger, newest first."""
+    from hl_assets.cli.alerts import list_alerts  # noqa: PLC0415
+
+    list_alerts(_values(source=source), rows, as_json=as_json)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 Belongs here: what every table means, its columns, key and limits. Does not belong here: SQL, Dagster, I/O.
 """
 
+from hl_assets.schemas.alerts import ALERTS
 from hl_assets.schemas.contract import TableContract
 from hl_assets.schemas.equity import EQUITY_CURVES
 from hl_assets.schemas.grades import AI_GRADES, GRADE_BATCHES, GRADE_CALLS
@@ -33,5 +34,6 @@ TABLES: tuple[TableContract, ...] = (
     SCORE_RUNS,
     RESCORED_SCORES,
     QUARANTINED_SLOTS,
+    ALERTS,
 )
 """Every contract, in the order data flows."""

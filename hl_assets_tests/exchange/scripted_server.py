@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it arrived; `at` is monotonic seconds, `index` counts from 0."""
+    """A request as it arrived; `at` is monotonic seconds, `index` counts from 0, `raw` is the body's bytes."""
 
     index: int
     at: float
@@ -24,6 +24,7 @@ class Received:
     path: str
     headers: dict[str, str]
     payload: Any
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class ScriptedServer:
         }
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         request = Received(
-            len(self.requests), time.monotonic(), method, path, headers, json.loads(raw) if raw else None
+            len(self.requests), time.monotonic(), method, path, headers, json.loads(raw) if raw else None, raw
         )
         self.requests.append(request)
         reply = self.handler(request)
