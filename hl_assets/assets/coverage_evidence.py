@@ -54,11 +54,7 @@ def read_knowledge(
         slots: The slots, ascending.
         wall_clock: Dagster's clock, by which the age of runs and ticks is told, also where the platform's is frozen.
     """
-    states = [
-        state
-        for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
-        if state.name == TICK_SCHEDULE
-    ]
+    states = _schedule_states(instance)
     now = wall_clock()
     kept = {
         status: now - timedelta(days=days) if days > 0 else None
@@ -73,6 +69,14 @@ def read_knowledge(
         skips_kept_since=kept[TickStatus.SKIPPED],
         ticks_kept_since=None if None in all_kept else min(filter(None, all_kept)),
     )
+
+
+def _schedule_states(instance: DagsterInstance) -> list[InstigatorState]:
+    """States of the schedule of ticks: one per code location that has had it; none where no daemon ever saw it."""
+    if instance.schedule_storage is None:  # an instance in memory
+        return []
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    return [state for state in states if state.name == TICK_SCHEDULE]
 
 
 def _on_since(state: InstigatorState) -> datetime | None:

@@ -55,8 +55,8 @@ NO_MISSING_SLOTS = CheckKind(
     "Every slot that ended within the last 24 hours (of a past day: every slot of the day) is covered.",
 )
 _DAYS_DRAWN = 31
-_SLOTS_PER_COMMIT = 10_000
-"""Only a first look at months of history has more; each portion is whole by itself, and a killed run goes on after it."""
+_SLOTS_PER_COMMIT = 5_000
+"""Only a first look at months of history has more: it is published newest first, and a run that is killed loses no portion."""
 _COLUMNS = ["as_of", "status", "cause", "cause_detail"]
 
 
@@ -215,6 +215,7 @@ def _publish(session: WarehouseSession, examined: _Examined, origin: str) -> Non
             zip(examined.moved.items(), examined.rows["origin"], strict=True)
         )
     ]
+    slices.reverse()
     for first in range(0, len(slices), _SLOTS_PER_COMMIT):
         session.publisher.publish(slices[first : first + _SLOTS_PER_COMMIT], session.provenance(origin))
 
@@ -223,8 +224,7 @@ def _missing_finding(history: pd.DataFrame, span: _Span) -> Finding:
     """Uncovered slots of the last 24 hours before the span's end; a run that is still at work is not missing yet."""
     since = max(span.end - timedelta(days=1), span.day_start if span.end == span.day_end else span.start)
     recent = history[
-        (history["as_of"] >= pd.Timestamp(since))
-        & (history["cause"] != str(Cause.RUN_UNFINISHED)).fillna(True)
+        (history["as_of"] >= pd.Timestamp(since)) & (history["cause"] != str(Cause.RUN_UNFINISHED))
     ]
     gaps = find_gaps(recent)
     share = covered_share(recent)

@@ -138,8 +138,9 @@ def _last_slot(text: str) -> datetime:
 
 def _unsettled(rows: pd.DataFrame, now: datetime) -> int:
     """Ended slots that no run has settled."""
-    newest = rows["as_of"].iloc[-1].to_pydatetime()
-    return max(0, (slot_of(now) - newest) // SLOT - 1)
+    newest: datetime = rows["as_of"].iloc[-1].to_pydatetime()
+    ended: int = (slot_of(now) - newest) // SLOT - 1
+    return max(0, ended)
 
 
 def _lines(told: Coverage) -> list[str]:
