@@ -271,13 +271,13 @@ def insert_batches(changes: Sequence[Change]) -> Iterator[tuple[TableContract, l
             by_table.setdefault(change.contract.name, []).append(change)
     for of_table in by_table.values():
         frames: list[pd.DataFrame] = []
-        days: set[object] = set()
+        rows, days = 0, set[object]()
         for change in of_table:
-            rows = sum(len(frame) for frame in frames) + change.n_rows
+            rows += change.n_rows
             days.add(change.as_of.date())
             if frames and (rows > _ROWS_PER_INSERT or len(days) > _DAYS_PER_INSERT):
                 yield change.contract, frames
-                frames, days = [], {change.as_of.date()}
+                frames, rows, days = [], change.n_rows, {change.as_of.date()}
             if change.frame is not None:
                 frames.append(change.frame)
         yield of_table[0].contract, frames

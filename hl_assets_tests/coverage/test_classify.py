@@ -30,7 +30,14 @@ BEGAN = SLOT_AT - timedelta(days=3)
 LATER = SLOT_AT + timedelta(hours=6)
 ON = Knowledge(schedule_on=True, on_since=BEGAN)
 WHOLE = SlotFacts(
-    SLOT_AT, STAGES, scores_origin="live", board_as_of=SLOT_AT, n_wanted=12, n_answered=12, n_scored=12, n_ranked=9
+    SLOT_AT,
+    STAGES,
+    scores_origin="live",
+    board_as_of=SLOT_AT,
+    n_wanted=12,
+    n_answered=12,
+    n_scored=12,
+    n_ranked=9,
 )
 NOTHING = SlotFacts(SLOT_AT)
 RAW = SlotFacts(SLOT_AT, STAGES[:2], board_as_of=SLOT_AT, n_wanted=12, n_answered=11)

@@ -48,7 +48,9 @@ def test_a_gap_is_adjacent_slots_of_one_cause_also_over_midnight() -> None:
         "2026-11-20 23:20 to 2026-11-21 00:20 (7 slots): scheduler_down",
         "2026-11-21 00:30 (1 slot): schedule_off",
     ]
-    assert gaps[0].reconstruction.endswith("--from 2026-11-20T23:20:00Z --to 2026-11-21T00:20:00Z --every 10m`")
+    assert gaps[0].reconstruction.endswith(
+        "--from 2026-11-20T23:20:00Z --to 2026-11-21T00:20:00Z --every 10m`"
+    )
 
 
 def test_a_gap_within_a_day_names_the_day_once_and_partial_slots_say_so() -> None:
@@ -96,7 +98,14 @@ def test_gaps_hold_exactly_the_slots_that_shares_miss(letters: str) -> None:
 def test_the_picture_has_a_row_per_day_and_blanks_where_nothing_is_known() -> None:
     grid = status_grid(history("ldup" + "l" * 4), date(2026, 11, 20), date(2026, 11, 22))
     assert grid.shape == (3, 144)
-    assert [STATUSES[code] for code in grid[0, 138:]] == ["live", "missing", "unchanged", "partial", "live", "live"]
+    assert [STATUSES[code] for code in grid[0, 138:]] == [
+        "live",
+        "missing",
+        "unchanged",
+        "partial",
+        "live",
+        "live",
+    ]
     assert [STATUSES[code] for code in grid[1, :2]] == ["live", "live"]
     assert (grid >= 0).sum() == 8
     assert (status_grid(history("ll"), date(2026, 1, 1), date(2026, 1, 1)) == -1).all()
