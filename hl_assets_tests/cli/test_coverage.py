@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,10 +32,10 @@ VERDICTS = [
 
 
 @pytest.fixture
-def settings(warehouse: Warehouse, embedded_server: Path) -> Iterator[dict[str, object]]:
+def settings(warehouse: Warehouse) -> dict[str, object]:
     """Settings that name the test's database, empty."""
     endpoint = warehouse.endpoint
-    yield {
+    return {
         "clickhouse_url": f"http://{endpoint.host}:{endpoint.port}",
         "clickhouse_database": warehouse.database,
         "clock": START + 13 * SLOT,
@@ -106,7 +105,7 @@ def test_an_empty_store_says_what_to_do(
     warehouse: Warehouse, settings: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(
-        CommandError, match="no slot is settled in database .*`hl-assets dev --source sandbox`"
+        CommandError, match=r"no slot is settled in database .*`hl-assets dev --source sandbox`"
     ):
         told(settings, capsys)
     warehouse.ensure_tables([SLOT_COVERAGE])
