@@ -12,16 +12,17 @@ from hl_assets.assets.equity_curves import equity_curves
 from hl_assets.assets.leaderboard import leaderboard
 from hl_assets.assets.portfolio_histories import portfolio_histories
 from hl_assets.assets.reconstructed_cohorts import reconstructed_cohorts
+from hl_assets.assets.slot_coverage import slot_coverage
 from hl_assets.assets.tracked_wallets import tracked_wallets
 from hl_assets.assets.vaults import vaults
 from hl_assets.assets.wallet_metrics import wallet_metrics
 from hl_assets.assets.wallet_scores import wallet_scores
 from hl_assets.checks.freshness import freshness_watch
-from hl_assets.jobs import freshness_job, rebuild_job, reconstruct_job, tick_job
+from hl_assets.jobs import coverage_job, freshness_job, rebuild_job, reconstruct_job, tick_job
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
-from hl_assets.schedules import freshness_schedule, tick_schedule
+from hl_assets.schedules import coverage_schedule, freshness_schedule, tick_schedule
 from hl_assets.sensors import alerts_sensor, run_failures_sensor
 from hl_assets.settings import Settings
 
@@ -50,10 +51,15 @@ def build_defs(
             wallet_metrics,
             ai_grades,
             wallet_scores,
+            slot_coverage,
         ],
         asset_checks=[freshness_watch],
-        jobs=[tick_job, rebuild_job, reconstruct_job, freshness_job],
-        schedules=[tick_schedule(running, settings.now), freshness_schedule(running)],
+        jobs=[tick_job, rebuild_job, reconstruct_job, freshness_job, coverage_job],
+        schedules=[
+            tick_schedule(running, settings.now),
+            freshness_schedule(running),
+            coverage_schedule(running),
+        ],
         sensors=[alerts_sensor(alerting), run_failures_sensor(alerting)],
         resources={
             "settings": settings,

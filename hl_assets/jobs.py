@@ -1,4 +1,4 @@
-"""Jobs: the tick that materialises a slot, and the freshness watch.
+"""Jobs: the tick that materialises a slot, the freshness watch, and the coverage of slots.
 
 Belongs here: which assets and checks run together, and their run tags. Does not belong here: when (`schedules`), what
 (`assets`, `checks`).
@@ -27,6 +27,9 @@ DERIVED_ASSETS = ASSETS_IN_ORDER[2:]
 
 RECONSTRUCTED_ASSETS = ("reconstructed_cohorts", "wallet_metrics", "ai_grades", "wallet_scores")
 """What is made of a slot that nobody observed. Its curves are not stored: every day would repeat all of them."""
+
+OPERATIONS_ASSETS = ("slot_coverage",)
+"""What describes the running of the platform; made in jobs of their own, also when no tick succeeds."""
 
 FRESHNESS_CHECK = "freshness"
 MAX_RUNTIME_SECONDS = 900
@@ -76,4 +79,13 @@ freshness_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     config=console_log("WARNING"),
     description="Check that the newest slot of every table is recent, also while a backfill hides a dead tick.",
+)
+
+coverage_job = dg.define_asset_job(
+    "coverage",
+    selection=dg.AssetSelection.assets(*OPERATIONS_ASSETS),
+    executor_def=dg.in_process_executor,
+    config=console_log("WARNING"),
+    description="Settle what became of every ended slot: live, unchanged, reconstructed, partial, missing, and why.",
+    tags={"dagster/max_runtime": str(MAX_RUNTIME_SECONDS)},
 )

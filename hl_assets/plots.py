@@ -10,6 +10,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,8 @@ _DPI = 80
 _COLOURS = 48
 _UP, _DOWN = "#1f6f8b", "#b23a48"
 _SCORE_COLOURS = ("#b23a48", "#d98e73", "#cccccc", "#7fb3c8", "#1f6f8b")
+_STATUS_COLOURS = ("#0072b2", "#56b4e9", "#f0e442", "#e69f00", "#000000")
+"""Okabe and Ito's palette, told apart with every kind of colour vision; what is missing is black."""
 _MARGINS = {"left": 1.05, "right": 0.15, "top": 0.3, "bottom": 0.35}
 """Inches around the axes, enough for labels as long as 1,000,000,000. matplotlib's layout engines take longer than the drawing (measured)."""
 
@@ -130,6 +133,39 @@ def wallet_png(index: Line, drawdown: Line, account_value: Line) -> bytes:
     bottom.set_title(account_value.label, fontsize=10)
     for axes in (middle, bottom):
         axes.tick_params(labelsize=8)
+    return _png(figure)
+
+
+def slots_png(grid: npt.NDArray[np.int8], first: date, statuses: Sequence[str], title: str) -> bytes:
+    """A heat map of what became of slots: a row per UTC day, the newest at the bottom, a column per 10-minute slot.
+
+    Args:
+        grid: int8[days, 144]: index into `statuses`; -1 is left blank.
+        first: Day of the first row.
+        statuses: Names for the legend, at most five, best first.
+        title: Title.
+    """
+    from matplotlib.colors import ListedColormap  # noqa: PLC0415
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    days, slots = grid.shape
+    figure = _figure(9, min(max(1.5, 0.95 + 0.12 * days), 12))
+    bottom = 0.7 / figure.get_figheight()  # room for hours and the legend
+    figure.subplots_adjust(bottom=bottom, top=1 - 0.3 / figure.get_figheight())
+    axes = figure.subplots()
+    colors = ListedColormap(["#ffffff", *_STATUS_COLOURS[: len(statuses)]])
+    axes.imshow(
+        grid, cmap=colors, vmin=-1.5, vmax=len(statuses) - 0.5, aspect="auto", interpolation="nearest"
+    )
+    axes.set_xticks(np.arange(0, slots + 1, slots // 8) - 0.5, [f"{hour:02d}:00" for hour in range(0, 25, 3)])
+    step = max(1, -(-days // 30))
+    rows = range(0, days, step)
+    axes.set_yticks(list(rows), [(first + timedelta(days=row)).isoformat() for row in rows])
+    axes.tick_params(labelsize=7)
+    axes.set_title(title, fontsize=9)
+    patches = [Patch(color=color, label=name) for name, color in zip(statuses, _STATUS_COLOURS, strict=False)]
+    anchor = (0.5, -0.42 / (figure.get_figheight() * (1 - bottom) - 0.3))
+    axes.legend(handles=patches, fontsize=7, ncols=5, loc="center", bbox_to_anchor=anchor, frameon=False)
     return _png(figure)
 
 

@@ -1,4 +1,4 @@
-"""Schedules: a tick every 10 minutes, the freshness watch between ticks.
+"""Schedules: a tick every 10 minutes; between ticks the freshness watch and settling the coverage of slots.
 
 Belongs here: when jobs run and with which slot. Does not belong here: what they do.
 """
@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from hl_assets.jobs import freshness_job, tick_job
+from hl_assets.coverage.skips import over_reason, unfinished_reason
+from hl_assets.jobs import coverage_job, freshness_job, tick_job
 from hl_assets.partitions import SLOT_TAG, partition_key
 from hl_assets.slots import slot_of, slot_text
 
@@ -21,6 +22,7 @@ UNFINISHED = [
 ]
 
 
+TICK_SCHEDULE = "every_slot"
 LATEST_START = timedelta(minutes=8)
 """A tick evaluated later in its slot is skipped: by the time its run begins, the slot may be over."""
 
@@ -38,7 +40,7 @@ def tick_schedule(status: dg.DefaultScheduleStatus, now: Callable[[], datetime])
     """
 
     @dg.schedule(
-        name="every_slot",
+        name=TICK_SCHEDULE,
         cron_schedule="*/10 * * * *",
         execution_timezone="UTC",
         job=tick_job,
@@ -48,17 +50,13 @@ def tick_schedule(status: dg.DefaultScheduleStatus, now: Callable[[], datetime])
     def every_slot(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         slot = slot_of(context.scheduled_execution_time)
         if now() >= slot + LATEST_START:
-            return dg.SkipReason(
-                f"slot {slot_text(slot)} is over or nearly so at {slot_text(now())}; it stays missing"
-            )
+            return dg.SkipReason(over_reason(slot, now()))
         unfinished = context.instance.get_run_records(
             RunsFilter(job_name=tick_job.name, statuses=UNFINISHED), limit=1
         )
         if unfinished:
-            return dg.SkipReason(
-                f"tick {unfinished[0].dagster_run.run_id} is still {unfinished[0].dagster_run.status.value}; "
-                f"slot {slot_text(slot)} stays missing"
-            )
+            run = unfinished[0].dagster_run
+            return dg.SkipReason(unfinished_reason(slot, run.run_id, run.status.value))
         return dg.RunRequest(
             run_key=slot_text(slot), partition_key=partition_key(slot), tags={SLOT_TAG: slot_text(slot)}
         )
@@ -75,3 +73,21 @@ def freshness_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinitio
         job=freshness_job,
         default_status=status,
     )
+
+
+def coverage_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """The schedule that settles what became of ended slots, between ticks and whatever became of them."""
+
+    @dg.schedule(
+        name="settle_coverage",
+        cron_schedule="7-59/10 * * * *",
+        execution_timezone="UTC",
+        job=coverage_job,
+        default_status=status,
+        description="Settle the coverage of ended slots, 7 minutes after each tick.",
+    )
+    def settle_coverage(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        slot = slot_of(context.scheduled_execution_time)
+        return dg.RunRequest(run_key=slot_text(slot), partition_key=partition_key(slot))
+
+    return settle_coverage

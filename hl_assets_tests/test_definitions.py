@@ -8,7 +8,7 @@ import pytest
 
 from hl_assets.checks.grades import GRADE_CHECKS
 from hl_assets.definitions import build_defs
-from hl_assets.jobs import ASSETS_IN_ORDER, DAILY_ASSETS, FRESHNESS_CHECK
+from hl_assets.jobs import ASSETS_IN_ORDER, DAILY_ASSETS, FRESHNESS_CHECK, OPERATIONS_ASSETS
 from hl_assets.schemas import TABLES
 from hl_assets.settings import Settings
 
@@ -27,7 +27,7 @@ def test_loads_in_a_fresh_interpreter_without_secrets(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == [], "loading writes nothing"
 
 
-@pytest.mark.parametrize("name", [*ASSETS_IN_ORDER, *DAILY_ASSETS])
+@pytest.mark.parametrize("name", [*ASSETS_IN_ORDER, *DAILY_ASSETS, *OPERATIONS_ASSETS])
 def test_every_asset_is_described(name: str) -> None:
     node = GRAPH.get(dg.AssetKey(name))
     assert len(node.description or "") > 80
@@ -83,6 +83,19 @@ def test_the_tick_runs_in_one_process_and_freshness_is_also_watched_without_it()
     assert {node.name for node in tick.nodes} == {*ASSETS_IN_ORDER, *DAILY_ASSETS, "freshness_watch"}
     freshness = DEFS.resolve_job_def("freshness")
     assert {node.name for node in freshness.nodes} == {"freshness_watch"}
+
+
+def test_coverage_depends_on_no_tick() -> None:
+    coverage = DEFS.resolve_job_def("coverage")
+    assert coverage.executor_def.name == "in_process"
+    assert {node.name for node in coverage.nodes} == {"slot_coverage"}
+    node = GRAPH.get(dg.AssetKey("slot_coverage"))
+    assert {key.to_user_string() for key in node.parent_keys} == {
+        "leaderboard", "portfolio_histories", "wallet_scores",
+    }  # fmt: skip
+    assert set(node.pools) == {"coverage"}, "a stuck tick holds the others"
+    checks = {key.name for key in GRAPH.get_check_keys_for_assets({dg.AssetKey("slot_coverage")})}
+    assert checks == {"contract", "unique_key", "non_empty", "row_count_drift", "no_missing_slots"}
 
 
 def test_raw_and_ranked_assets_have_a_freshness_policy() -> None:

@@ -2,12 +2,13 @@
 
 import base64
 import io
+from datetime import date
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hl_assets.plots import Line, as_markdown, distribution_png, index_png, text_chart, wallet_png
+from hl_assets.plots import Line, as_markdown, distribution_png, index_png, slots_png, text_chart, wallet_png
 
 TS = (1_700_000_000_000 + np.arange(120) * 86_400_000).astype(np.int64)
 INDEX = np.cumprod(1 + np.random.default_rng(5).normal(0.001, 0.02, 120))
@@ -65,3 +66,19 @@ def test_a_terminal_chart_fits_its_size_and_is_plain_text() -> None:
     assert max(map(len, lines)) <= 90
     assert "\x1b" not in chart
     assert "Return index" in chart
+
+
+@pytest.mark.parametrize("days", [1, 31, 366])
+def test_slots_are_told_apart_by_colour_and_named(days: int) -> None:
+    grid = np.full((days, 144), -1, dtype=np.int8)
+    grid[:, :100] = np.arange(100) // 20
+    names = ["live", "unchanged", "reconstructed", "partial", "missing"]
+    png = slots_png(grid, date(2025, 12, 1), names, "slots")
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    found = {color for _, color in image.getcolors(1_000_000)}  # type: ignore[union-attr]
+    wanted = [(0, 114, 178), (86, 180, 233), (240, 228, 66), (230, 159, 0), (0, 0, 0)]
+    assert all(
+        min(sum(abs(a - b) for a, b in zip(want, have, strict=True)) for have in found) < 24
+        for want in wanted
+    )
+    assert len(png) < 60_000

@@ -70,5 +70,17 @@ def test_a_tick_evaluated_at_the_end_of_its_slot_is_skipped(late: timedelta) -> 
 @pytest.mark.parametrize(("on", "status"), [(True, "RUNNING"), (False, "STOPPED")])
 def test_schedules_are_on_only_where_the_settings_say_so(on: bool, status: str) -> None:
     defs = build_defs(Settings.load(schedules_on=on))
-    for name in ("every_slot", "watch_freshness"):
+    for name in ("every_slot", "watch_freshness", "settle_coverage"):
         assert defs.resolve_schedule_def(name).default_status.value == status
+
+
+def test_coverage_is_settled_between_ticks_of_the_day() -> None:
+    defs = build_defs(Settings.load())
+    schedule = defs.resolve_schedule_def("settle_coverage")
+    assert schedule.cron_schedule == "7-59/10 * * * *"
+    with dg.instance_for_test() as instance:
+        at = datetime(2026, 6, 1, 0, 7, tzinfo=UTC)
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+        request = schedule(context)
+    assert isinstance(request, dg.RunRequest)
+    assert (request.partition_key, SLOT_TAG in request.tags) == ("2026-06-01", False)

@@ -37,6 +37,7 @@ def slot_asset(
     coverage: bool = True,
     checks: Sequence[CheckKind] = (),
     freshness_policy: dg.FreshnessPolicy | None = None,
+    pool: str | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Make an asset of a function that publishes a table slot by slot; the function's name is the asset's.
 
@@ -52,6 +53,7 @@ def slot_asset(
         coverage: Whether it checks the share of wallets that made it through.
         checks: The checks that it carries beside those of every asset.
         freshness_policy: Dagster's own watch, where it has one.
+        pool: Pool of its own, for what must not wait for others [default: that of its layer].
     """
     carried = (*checks, QUARANTINE) if layer == "derived" else checks
 
@@ -63,7 +65,7 @@ def slot_asset(
             kinds=set(kinds),
             owners=[f"team:{owner}"],
             tags={"layer": layer, "grain": grain},
-            pool=_POOLS[layer],
+            pool=pool or _POOLS[layer],
             partitions_def=daily,
             retry_policy=RETRY_WAREHOUSE,
             # One run and one verdict of the checks per day; a run over several days would have one for all.

@@ -295,6 +295,29 @@ def quarantine(
 
 
 @app.command(
+    epilog="Examples: `hl-assets coverage`, `hl-assets coverage --from 2026-05-01 --to 2026-05-31 --png may.png`, "
+    "`hl-assets coverage --source live --json`"
+)
+def coverage(
+    start: Annotated[
+        str | None, typer.Option("--from", help="First slot or day [default: the first stored].")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last slot, or last whole day [default: the newest settled].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    png: Annotated[
+        Path | None, typer.Option(help="Draw day x slot into this file, coloured by status.")
+    ] = None,
+    source: SourceOption = None,
+) -> None:
+    """Print the share of covered slots, the gaps with their causes, and what to do about each."""
+    from hl_assets.cli.coverage import show_coverage  # noqa: PLC0415
+
+    show_coverage(_values(source=source), start, end, as_json=as_json, png=png)
+
+
+@app.command(
     "grade-eval",
     epilog="Examples: `hl-assets grade-eval`, `hl-assets grade-eval --repeat 3`, "
     "`hl-assets grade-eval --cases cases.jsonl --no-metamorphic --json`",

@@ -154,4 +154,7 @@ def _schedule_line(settings: Settings) -> str:
     if not settings.schedules_on:
         at = slot_text(settings.now())
         return f"Schedules       off: the recording stands at {at}; materialise that day in the UI"
-    return "Schedules       every_slot at :00, :10, ... UTC and watch_freshness at :05, :15, ... are on"
+    return (
+        "Schedules       every_slot at :00, :10, ... UTC, watch_freshness at :05, :15, ... and settle_coverage at :07, :17, ... "
+        "are on"
+    )

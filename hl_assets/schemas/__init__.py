@@ -5,6 +5,7 @@ Belongs here: what every table means, its columns, key and limits. Does not belo
 
 from hl_assets.schemas.alerts import ALERTS
 from hl_assets.schemas.contract import TableContract
+from hl_assets.schemas.coverage import SLOT_COVERAGE
 from hl_assets.schemas.equity import EQUITY_CURVES
 from hl_assets.schemas.grades import AI_GRADES, GRADE_BATCHES, GRADE_CALLS
 from hl_assets.schemas.leaderboard import LEADERBOARD_ROWS, LEADERBOARD_SNAPSHOTS
@@ -35,5 +36,6 @@ TABLES: tuple[TableContract, ...] = (
     RESCORED_SCORES,
     QUARANTINED_SLOTS,
     ALERTS,
+    SLOT_COVERAGE,
 )
 """Every contract, in the order data flows."""

@@ -1,0 +1,1 @@
+"""Tests of slot coverage: classification, gaps, vocabularies."""
