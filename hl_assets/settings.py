@@ -547,7 +547,7 @@ class Settings(BaseSettings):
             "DAGSTER_POSTGRES_PASSWORD",
             self.dagster_postgres_password,
         )
-        if url is not None and urlsplit(url).scheme not in {"postgresql", "postgresql+psycopg2"}:
+        if url is not None and urlsplit(url).scheme != "postgresql":
             raise ValueError("DAGSTER_POSTGRES_URL must begin with postgresql://")
         return url
 
