@@ -60,13 +60,13 @@ class _SecretFiles(PydanticBaseSettingsSource):
         path = self._variables.get((name + FILE_SUFFIX).lower())
         if not path or not is_secret(field):
             return None, field_name, False
-        if self._variables.get(name.lower()):
-            raise SecretFileError(f"{name} and {name}{FILE_SUFFIX} are both set; keep one of them")
         try:
             text = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise SecretFileError(f"{name}{FILE_SUFFIX}={path}: cannot be read ({reason})") from error
+        if text and self._variables.get(name.lower()):
+            raise SecretFileError(f"{name} is set, and {name}{FILE_SUFFIX} holds one, too; keep one of them")
         return text or None, name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """The platform's settings; environment variables win over `.env`, `.env` over the defaults.
 
-    A secret may also be given as a file: NAME_FILE names it. NAME and NAME_FILE together in one place are refused.
+    A secret may also be given as a file: NAME_FILE names it. A secret given both ways in one place is refused.
     """
 
     model_config = SettingsConfigDict(

@@ -144,13 +144,17 @@ def test_an_empty_file_is_an_unset_secret(monkeypatch: pytest.MonkeyPatch, tmp_p
     (tmp_path / "key").write_text("\n")
     monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))
     assert Settings().anthropic_api_key is None
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "from-the-environment")
+    key = Settings().anthropic_api_key
+    assert key is not None
+    assert key.get_secret_value() == "from-the-environment"
 
 
 def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("hunter2")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "hunter3")
     monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))
-    with pytest.raises(SecretFileError, match="ANTHROPIC_API_KEY_FILE are both set") as caught:
+    with pytest.raises(SecretFileError, match="ANTHROPIC_API_KEY_FILE holds one, too") as caught:
         Settings()
     assert "hunter" not in str(caught.value)
 

@@ -11,8 +11,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,10 +32,14 @@ class Postgres:
     Attributes:
         port: Its port on 127.0.0.1.
         binaries: Folder of its programs.
+        user: Its superuser.
+        password: The superuser's password.
     """
 
     port: int
     binaries: Path
+    user: str
+    password: str = field(repr=False)
 
     def query(self, sql: str, database: str = "postgres") -> str:
         """Run SQL as the superuser; returns psql's bare output."""
@@ -49,15 +54,15 @@ class Postgres:
             str(self.port),
         ]
         done = subprocess.run(
-            [*command, "-U", USER, "-d", database, "-c", sql],
-            env={"PGPASSWORD": PASSWORD}, capture_output=True, text=True, check=True, timeout=60,
+            [*command, "-U", self.user, "-d", database, "-c", sql],
+            env={"PGPASSWORD": self.password}, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
         return done.stdout.strip()
 
     def create_database(self, name: str) -> str:
         """Create a database; returns its URL without the password."""
         self.query(f'CREATE DATABASE "{name}"')
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{name}"
 
 
 def postgres_binaries() -> Path:
@@ -73,23 +78,25 @@ def postgres_binaries() -> Path:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(user: str = USER, password: str = PASSWORD) -> Iterator[Postgres]:
     """Initialise a cluster and run it until the block ends. PostgreSQL refuses root, so root hands it to another user."""
     binaries = postgres_binaries()
     folder = Path(
         tempfile.mkdtemp(prefix="hl_assets_pg_", dir="/tmp")
     )  # pytest's folders are closed to other users
-    user = _unprivileged_user()
+    runner = _unprivileged_user()
     try:
-        password = folder / "password"
-        password.write_text(PASSWORD)
-        if user is not None:
-            for path in (folder, password):
-                os.chown(path, user.pw_uid, user.pw_gid)
-        as_user = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        password_file = folder / "password"
+        password_file.write_text(password)
+        if runner is not None:
+            for path in (folder, password_file):
+                os.chown(path, runner.pw_uid, runner.pw_gid)
+        as_user: dict[str, Any] = (
+            {} if runner is None else {"user": runner.pw_uid, "group": runner.pw_gid, "extra_groups": []}
+        )
         subprocess.run(
-            [binaries / "initdb", "-D", folder / "data", "-U", USER, "--auth=scram-sha-256", "--encoding=UTF8",
-             "--locale=C", f"--pwfile={password}", "--no-sync"],
+            [binaries / "initdb", "-D", folder / "data", "-U", user, "--auth=scram-sha-256", "--encoding=UTF8",
+             "--locale=C", f"--pwfile={password_file}", "--no-sync"],
             cwd=folder, check=True, capture_output=True, timeout=120, **as_user,
         )  # fmt: skip
         port = free_port()
@@ -101,7 +108,7 @@ def running_postgres() -> Iterator[Postgres]:
         )  # fmt: skip
         try:
             _wait(binaries, port, folder)
-            yield Postgres(port, binaries)
+            yield Postgres(port, binaries, user, password)
         finally:
             server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown; SIGTERM's waits for clients
             server.wait(60)
