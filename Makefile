@@ -47,10 +47,20 @@ soak: .venv/.dev-installed ## What repeats at length what the suite shows once
 deployment: .venv/.dev-installed ## Every service of docker-compose.yml by hand, with PostgreSQL; 40 minutes
 	$(BIN)/pytest -m soak hl_assets_tests/deployment
 
-lint: .venv/.dev-installed ## Ruff and mypy
+lint: .venv/.dev-installed ## Ruff, mypy, secret scan, and the advisories where the package index has them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python deploy/secret_scan.py
+	$(BIN)/python deploy/audit.py --offline-ok
+
+audit: .venv/.dev-installed ## Known vulnerabilities of what is locked; an error if nobody could be asked
+	$(BIN)/python deploy/audit.py
+
+sbom: .venv/.dev-installed ## What the image contains, as CycloneDX: dist/sbom.json
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-file dist/sbom.json requirements.lock
 
 format: .venv/.dev-installed ## Format and fix what ruff can
 	$(BIN)/ruff check --fix .
@@ -59,9 +69,10 @@ format: .venv/.dev-installed ## Format and fix what ruff can
 bench: .venv/.dev-installed ## Benchmarks, as ratios against a peer and the physical floor
 	$(BIN)/python -m benchmarks
 
-docs: .venv/.run-installed ## Regenerate docs/tables.md and .env.example
+docs: .venv/.run-installed ## Regenerate docs/tables.md, docs/licences.md and .env.example
 	$(BIN)/python -m hl_assets.schemas.docs
 	$(BIN)/python -m hl_assets.settings
+	$(BIN)/python deploy/licences.py
 
 # One lock for Python 3.11 to 3.13 and every platform; what is locked already stays unless UPGRADE says otherwise.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
