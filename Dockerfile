@@ -1,16 +1,30 @@
-# One image for every service: the commands differ (see docker-compose.yml).
-FROM python:3.11-slim AS build
-WORKDIR /build
-COPY pyproject.toml setup.py README.md ./
-COPY hl_assets ./hl_assets
-RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir .
+# One image for every service of the platform; the commands and the healthchecks are in docker-compose.yml and deploy/k8s.
+# Base images are pinned by version. To pin by digest as well, put `@sha256:...` behind the version:
+# `docker buildx imagetools inspect python:3.11.14-slim-bookworm` prints it.
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
-FROM python:3.11-slim
-RUN useradd --create-home --uid 10001 hl
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /build
+COPY requirements-build.lock requirements.lock ./
+RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock
+RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY hl_assets ./hl_assets
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist .
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-index dist/*.whl
+
+FROM ${PYTHON_IMAGE}
+RUN groupadd --gid 10001 hl && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/hl_assets hl \
+    && install --directory --owner=hl --group=hl /opt/dagster/storage /var/lib/hl_assets
 COPY --from=build /opt/venv /opt/venv
-COPY dagster.yaml workspace.yaml /opt/dagster/
-ENV PATH=/opt/venv/bin:$PATH DAGSTER_HOME=/opt/dagster HL_ASSETS_HOME=/var/lib/hl_assets PYTHONUNBUFFERED=1
-RUN mkdir -p /var/lib/hl_assets && chown -R hl /opt/dagster /var/lib/hl_assets
-USER hl
-WORKDIR /opt/dagster
-CMD ["dagster-webserver", "-w", "workspace.yaml", "-h", "0.0.0.0", "-p", "3000"]
+COPY dagster.yaml deploy/workspace.yaml /opt/dagster/
+ENV PATH=/opt/venv/bin:$PATH \
+    DAGSTER_HOME=/opt/dagster \
+    HL_ASSETS_HOME=/var/lib/hl_assets \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+WORKDIR /var/lib/hl_assets
+CMD ["hl-assets", "--help"]

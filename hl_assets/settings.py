@@ -8,11 +8,18 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from hl_assets.alerts.config import (
     DEFAULT_KINDS,
@@ -32,14 +39,55 @@ SOURCE_ORIGINS: dict[Source, str] = {"sandbox": "simulated", "recorded": "record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+FILE_SUFFIX = "_FILE"
+"""A secret may be named by the path of a file that holds it, in the variable with this suffix (Docker's convention)."""
+
+
+class SecretFileError(ValueError):
+    """A file that should hold a secret cannot be used; the message names the variable, never the content."""
+
 
 def setting(name: str, default: Any, meaning: str, **limits: Any) -> Any:
     """Declare one setting: its environment variable, default and meaning."""
     return Field(default, validation_alias=AliasChoices(name), description=meaning, **limits)
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets whose variable with `_FILE` names a file: of the environment, or of `.env`.
+
+    An empty file is an unset secret, so that a deployment can mount one for every secret there is.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: EnvSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._variables = variables.env_vars  # names in lower case
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """The content of the file that belongs to a field."""
+        name = environment_name(field)
+        path = self._variables.get((name + FILE_SUFFIX).lower())
+        if not path or not is_secret(field):
+            return None, field_name, False
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SecretFileError(f"{name}{FILE_SUFFIX}={path}: cannot be read ({reason})") from error
+        if text and self._variables.get(name.lower()):
+            raise SecretFileError(f"{name} is set, and {name}{FILE_SUFFIX} holds one, too; keep one of them")
+        return text or None, name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Every secret found, by environment variable."""
+        found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
+        return {name: value for value, name, _ in found if value is not None}
+
+
 class Settings(BaseSettings):
-    """The platform's settings; environment variables win over `.env`, `.env` over the defaults."""
+    """The platform's settings; environment variables win over `.env`, `.env` over the defaults.
+
+    A secret may also be given as a file: NAME_FILE names it. A secret given both ways in one place is refused.
+    """
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -322,6 +370,11 @@ class Settings(BaseSettings):
         "ClickHouse server, e.g. https://user:password@host:8443/database. Unset: the embedded ClickHouse under "
         "HL_ASSETS_HOME.",
     )
+    clickhouse_password: SecretStr | None = setting(
+        "CLICKHOUSE_PASSWORD",
+        None,
+        "Password for CLICKHOUSE_URL, if the URL holds none; needs no percent-encoding.",
+    )
     clickhouse_database: str | None = setting(
         "CLICKHOUSE_DATABASE",
         None,
@@ -333,6 +386,19 @@ class Settings(BaseSettings):
         900,
         "The embedded ClickHouse stops after this long without a request; 0: never.",
         ge=0,
+    )
+
+    # Dagster's own storage
+    dagster_postgres_url: SecretStr | None = setting(
+        "DAGSTER_POSTGRES_URL",
+        None,
+        "PostgreSQL database of Dagster's runs, events and schedules, e.g. postgresql://user:password@host:5432/dagster; needs "
+        "`pip install hl_assets[postgres]`. Unset: SQLite in DAGSTER_HOME, enough for one machine and few runs at once.",
+    )
+    dagster_postgres_password: SecretStr | None = setting(
+        "DAGSTER_POSTGRES_PASSWORD",
+        None,
+        "Password for DAGSTER_POSTGRES_URL, if the URL holds none; needs no percent-encoding.",
     )
 
     # The REST API
@@ -461,6 +527,24 @@ class Settings(BaseSettings):
     )
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, `.env`; after each of the latter two the files that it names."""
+        del file_secret_settings  # pydantic's own needs every secret in one folder, under its setting's name
+        sources = [init_settings]
+        for variables in (env_settings, dotenv_settings):
+            if not isinstance(variables, EnvSettingsSource | DotEnvSettingsSource):
+                raise TypeError(f"not a source of variables: {variables!r}")
+            sources += [variables, _SecretFiles(settings_cls, variables)]
+        return tuple(sources)
+
+    @classmethod
     def load(cls, **values: Any) -> Self:
         """Read the environment and `.env`; `values`, by field name, win over both.
 
@@ -468,6 +552,7 @@ class Settings(BaseSettings):
 
         Raises:
             pydantic.ValidationError: A value is not allowed; the error names the environment variable.
+            SecretFileError: A file of a secret cannot be read, or the secret is given twice.
         """
         return cls(**{environment_name(cls.model_fields[name]): value for name, value in values.items()})
 
@@ -487,6 +572,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them"
             )
+        _ = self.clickhouse_address, self.dagster_postgres_address  # refuse what cannot be put together
         for name, parse, text in (
             ("SCORE_WEIGHTS", parse_weights, self.score_weights or ""),
             ("ENTITY_FILTER", parse_entity_filter, self.entity_filter),
@@ -515,6 +601,26 @@ class Settings(BaseSettings):
         return parse_proxies(self.egress_proxies.get_secret_value(), self.source)
 
     @property
+    def clickhouse_address(self) -> str | None:
+        """CLICKHOUSE_URL with its password; None = the embedded ClickHouse."""
+        return _with_password(
+            "CLICKHOUSE_URL", self.clickhouse_url, "CLICKHOUSE_PASSWORD", self.clickhouse_password
+        )
+
+    @property
+    def dagster_postgres_address(self) -> str | None:
+        """DAGSTER_POSTGRES_URL with its password; None = SQLite."""
+        url = _with_password(
+            "DAGSTER_POSTGRES_URL",
+            self.dagster_postgres_url,
+            "DAGSTER_POSTGRES_PASSWORD",
+            self.dagster_postgres_password,
+        )
+        if url is not None and urlsplit(url).scheme != "postgresql":
+            raise ValueError("DAGSTER_POSTGRES_URL must begin with postgresql://")
+        return url
+
+    @property
     def database(self) -> str:
         """Database of the configured source; a database that CLICKHOUSE_URL names goes before it."""
         if self.clickhouse_database:
@@ -534,6 +640,30 @@ class Settings(BaseSettings):
     def now(self) -> datetime:
         """The present moment, UTC: the frozen clock where one is set."""
         return self.clock.astimezone(UTC) if self.clock is not None else datetime.now(UTC)
+
+
+def _with_password(
+    url_name: str, url: SecretStr | None, password_name: str, password: SecretStr | None
+) -> str | None:
+    """A URL with the password that was given beside it."""
+    text = url.get_secret_value() if url is not None else None
+    if text is None or password is None:
+        return text
+    parts = urlsplit(text)
+    user, _, host = parts.netloc.rpartition("@")
+    if not user:
+        raise ValueError(
+            f"{password_name} is set, but {url_name} names no user; write e.g. {parts.scheme}://user@host"
+        )
+    if ":" in user:
+        raise ValueError(f"{password_name} is set, and {url_name} holds a password, too; keep one of them")
+    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
+    return urlunsplit(parts._replace(netloc=netloc))
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a setting is a secret, so that it may be given as a file."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def _check_networks(text: str) -> None:
@@ -565,7 +695,9 @@ def env_example() -> str:
 
 def _env_lines() -> Iterator[str]:
     for field in Settings.model_fields.values():
-        yield f"\n# {field.description}\n#{environment_name(field)}={_default_text(field)}"
+        name = environment_name(field)
+        as_file = f" (Or {name}{FILE_SUFFIX}: a file that holds it.)" if is_secret(field) else ""
+        yield f"\n# {field.description}{as_file}\n#{name}={_default_text(field)}"
     yield ""
 
 

@@ -12,6 +12,7 @@ import pytest
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.embedded.process import ensure_running, stop
+from hl_assets_tests.deployment.postgres import Postgres, running_postgres
 
 # On a busy machine hypothesis would fail a test for generating slowly, which says nothing about our code.
 hypothesis.settings.register_profile(
@@ -64,3 +65,11 @@ def warehouse(embedded_server: Path) -> Iterator[Warehouse]:
     with Warehouse(config) as opened:
         yield opened
         opened.drop_database()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server; skips where it or dagster-postgres is not installed."""
+    pytest.importorskip("dagster_postgres", reason="the extra `postgres` is not installed")
+    with running_postgres() as server:
+        yield server

@@ -1,11 +1,14 @@
 """Settings: defaults, refusals, and `.env.example` telling the same story."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from hl_assets.settings import Settings, env_example, environment_name
+from hl_assets.resources.warehouse import warehouse_config
+from hl_assets.settings import SecretFileError, Settings, env_example, environment_name, is_secret
+from hl_assets.warehouse.config import parse_clickhouse_url
 from hl_assets_tests.conftest import REPOSITORY
 
 
@@ -14,6 +17,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)  # no .env of the developer's
     for field in Settings.model_fields.values():
         monkeypatch.delenv(environment_name(field), raising=False)
+        monkeypatch.delenv(environment_name(field) + "_FILE", raising=False)
 
 
 def test_env_example_is_generated_from_the_settings() -> None:
@@ -92,3 +96,115 @@ def test_the_password_of_the_url_is_never_shown() -> None:
     settings = Settings.load(clickhouse_url="http://user:hunter2@host:8123/db")
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings.model_dump())
+
+
+# Secrets as files
+
+
+SECRETS = sorted(environment_name(field) for field in Settings.model_fields.values() if is_secret(field))
+
+
+def test_the_secrets_are_the_settings_that_are_never_shown() -> None:
+    assert SECRETS == [
+        "ANTHROPIC_API_KEY",
+        "API_WRITE_KEY",
+        "CLICKHOUSE_PASSWORD",
+        "CLICKHOUSE_URL",
+        "DAGSTER_POSTGRES_PASSWORD",
+        "DAGSTER_POSTGRES_URL",
+        "EGRESS_PROXIES",
+    ]
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str) -> None:
+    (tmp_path / "key").write_text("a-key-of-16-chars\n", encoding="utf-8")
+    if where == "environment":
+        monkeypatch.setenv("API_WRITE_KEY_FILE", str(tmp_path / "key"))
+    else:
+        (tmp_path / ".env").write_text(f"API_WRITE_KEY_FILE={tmp_path / 'key'}\n", encoding="utf-8")
+    key = Settings().api_write_key
+    assert key is not None
+    assert key.get_secret_value() == "a-key-of-16-chars"
+    assert "a-key-of-16-chars" not in repr(Settings())
+
+
+def test_the_environment_goes_before_dotenv_for_files_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("from-the-file")
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=from-dotenv\n", encoding="utf-8")
+    monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))
+    key = Settings().anthropic_api_key
+    assert key is not None
+    assert key.get_secret_value() == "from-the-file"
+
+
+def test_an_empty_file_is_an_unset_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("\n")
+    monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))
+    assert Settings().anthropic_api_key is None
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "from-the-environment")
+    key = Settings().anthropic_api_key
+    assert key is not None
+    assert key.get_secret_value() == "from-the-environment"
+
+
+def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hunter2")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "hunter3")
+    monkeypatch.setenv("ANTHROPIC_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SecretFileError, match="ANTHROPIC_API_KEY_FILE holds one, too") as caught:
+        Settings()
+    assert "hunter" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CLICKHOUSE_URL_FILE", str(tmp_path / "nothing"))
+    with pytest.raises(
+        SecretFileError, match=r"CLICKHOUSE_URL_FILE=.*nothing: cannot be read \(No such file"
+    ):
+        Settings()
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "count").write_text("7")
+    monkeypatch.setenv("TOP_N_WALLETS_FILE", str(tmp_path / "count"))
+    assert Settings().top_n == Settings.model_fields["top_n"].default
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "expected"),
+    [
+        ("http://hl@host:8123", "p@ss/w:rd", "http://hl:p%40ss%2Fw%3Ard@host:8123"),
+        ("https://hl@[::1]:8443/db?verify=false", "x", "https://hl:x@[::1]:8443/db?verify=false"),
+        ("http://hl:inside@host:8123", None, "http://hl:inside@host:8123"),
+        (None, "x", None),
+    ],
+)
+def test_the_password_beside_the_url_is_put_into_it(
+    url: str | None, password: str | None, expected: str | None
+) -> None:
+    assert Settings.load(clickhouse_url=url, clickhouse_password=password).clickhouse_address == expected
+
+
+def test_the_password_beside_the_url_reaches_the_connection() -> None:
+    settings = Settings.load(clickhouse_url="http://hl@host:8123", clickhouse_password="p@ss/w:rd")
+    endpoint = parse_clickhouse_url(warehouse_config(settings).url or "")
+    assert (endpoint.username, endpoint.password) == ("hl", "p@ss/w:rd")
+
+
+@pytest.mark.parametrize("url", ["http://hl:inside@host:8123", "http://host:8123"])
+def test_a_password_that_does_not_fit_the_url_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="CLICKHOUSE_PASSWORD is set") as caught:
+        Settings.load(clickhouse_url=url, clickhouse_password="hunter2")
+    assert "hunter2" not in str(caught.value)
+    assert "inside" not in str(caught.value)
+
+
+def test_dagsters_storage_is_postgresql_or_nothing() -> None:
+    url = Settings.load(dagster_postgres_url="postgresql://d@db/dagster", dagster_postgres_password="x")
+    assert url.dagster_postgres_address == "postgresql://d:x@db/dagster"
+    assert Settings().dagster_postgres_address is None
+    with pytest.raises(ValidationError, match="must begin with postgresql"):
+        Settings.load(dagster_postgres_url="mysql://d@db/dagster")

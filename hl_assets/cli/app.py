@@ -432,9 +432,7 @@ def record(
     epilog="Examples: `hl-assets sandbox`, `hl-assets sandbox --recording panel.csv.gz --clock 2026-05-31`"
 )
 def sandbox(
-    port: Annotated[
-        int | None, typer.Option(help="Port on 127.0.0.1, 0 for a free one [default: SANDBOX_PORT].")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port, 0 for a free one [default: SANDBOX_PORT].")] = None,
     wallets: Annotated[
         int | None, typer.Option(help="Simulated wallets, 100 to 50,000 [default: SANDBOX_WALLETS].")
     ] = None,
@@ -455,6 +453,9 @@ def sandbox(
     weight_per_minute: Annotated[
         int, typer.Option(help="Request weight enforced per minute.", min=20)
     ] = 1200,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; control answers this machine only.")
+    ] = "127.0.0.1",
 ) -> None:
     """Serve a local exchange with Hyperliquid's endpoints, shapes and limits, until Ctrl-C."""
     from hl_assets.cli.sandbox import serve_sandbox  # noqa: PLC0415
@@ -465,6 +466,7 @@ def sandbox(
         port=port,
         clock=clock,
         weight_per_minute=weight_per_minute,
+        host=host,
     )
 
 
@@ -500,6 +502,22 @@ def tick(
     from hl_assets.cli.tick import run_tick  # noqa: PLC0415
 
     raise typer.Exit(run_tick(_values(source=source, recording=recording), verdict))
+
+
+@app.command(epilog="Examples: `hl-assets migrate --dry-run`, `hl-assets migrate --source live`")
+def migrate(
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the statements; run nothing. Status 1: what is stored differs."
+        ),
+    ] = False,
+    source: SourceOption = None,
+) -> None:
+    """Make the warehouse's tables and views fit this version; may be repeated, and harms no row."""
+    from hl_assets.cli.migrate import run_migrate  # noqa: PLC0415
+
+    raise typer.Exit(run_migrate(_values(source=source), dry_run=dry_run))
 
 
 @app.command(epilog="Examples: `hl-assets dev`, `hl-assets dev --source live --port 3001`")

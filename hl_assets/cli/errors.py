@@ -20,6 +20,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from hl_assets.schemas.contract import ContractError  # noqa: PLC0415
     from hl_assets.scoring.config import ScoringConfigError  # noqa: PLC0415
     from hl_assets.scoring.entities import EntityFilterError  # noqa: PLC0415
+    from hl_assets.settings import SecretFileError  # noqa: PLC0415
     from hl_assets.slots import SlotError  # noqa: PLC0415
     from hl_assets.warehouse.errors import WarehouseError  # noqa: PLC0415
 
@@ -32,6 +33,7 @@ def known_errors() -> tuple[type[Exception], ...]:
         SandboxError,
         InterchangeError,
         ScoringConfigError,
+        SecretFileError,
         SlotError,
         UnknownPriceError,
         WarehouseError,

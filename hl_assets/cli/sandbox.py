@@ -21,6 +21,7 @@ def serve_sandbox(
     port: int | None,
     clock: str | None,
     weight_per_minute: int,
+    host: str,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
@@ -47,7 +48,7 @@ def serve_sandbox(
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 
-    run_sandbox(config, port=settings.sandbox_port if port is None else port, on_ready=announce)
+    run_sandbox(config, host=host, port=settings.sandbox_port if port is None else port, on_ready=announce)
 
 
 def _what(settings: Settings, recording: Path | None) -> str:

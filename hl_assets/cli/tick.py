@@ -135,7 +135,7 @@ def run_tick(values: dict[str, object], verdict: Path | None) -> int:
     """
     settings = Settings.load(**values)
     home = prepare_dagster_home(settings)
-    lock = FileLock(home / "tick.lock")
+    lock = FileLock(_lock_file(settings))
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -144,6 +144,13 @@ def run_tick(values: dict[str, object], verdict: Path | None) -> int:
     with lock, ExitStack() as stack:
         settings = _with_exchange(settings, values, stack)
         return _run(settings, home, verdict)
+
+
+def _lock_file(settings: Settings) -> Path:
+    """A file of the source under HL_ASSETS_HOME, which services share; DAGSTER_HOME may be read-only."""
+    folder = settings.home.resolve() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"tick_{settings.source}.lock"
 
 
 def _with_exchange(settings: Settings, values: dict[str, object], stack: ExitStack) -> Settings:

@@ -66,9 +66,8 @@ class WarehouseSession:
 
 def warehouse_config(settings: Settings) -> WarehouseConfig:
     """The warehouse that the settings name."""
-    url = settings.clickhouse_url.get_secret_value() if settings.clickhouse_url is not None else None
     return WarehouseConfig(
-        url=url,
+        url=settings.clickhouse_address,
         database=settings.database,
         home=settings.home.resolve() / "clickhouse",
         idle_stop_seconds=settings.embedded_idle_seconds,

@@ -347,6 +347,14 @@ class Warehouse:
         except (ClickHouseError, OSError) as error:
             raise self._failed(client, error) from error
 
+    def planned_changes(self, contracts: Iterable[TableContract]) -> ddl.Changes:
+        """What `ensure_tables` would do and what it would refuse, without doing it."""
+        wanted = list(contracts)
+        stored = self._stored(ddl.object_names(wanted))
+        changes = ddl.plan_changes(wanted, stored)
+        first = () if stored or not changes.statements else (ddl.create_database(self.database),)
+        return ddl.Changes((*first, *changes.statements), changes.differences)
+
     def ensure_tables(self, contracts: Iterable[TableContract]) -> None:
         """Create the database, the manifest and each contract's tables and views, as far as they are missing.
 

@@ -29,7 +29,7 @@ def decompress(body: bytes, encoding: str) -> bytes:
         return body
     try:
         if name == "lz4":
-            return bytes(lz4.frame.decompress(body))
+            return _lz4_decompress(body)
         if name == "zstd":
             return _zstd_decompress(body)
         if name == "gzip":
@@ -72,6 +72,17 @@ def form_fields(body: bytes, content_type: str) -> dict[str, str]:
         payload = part.get_payload(decode=True)
         fields[name] = payload.decode() if isinstance(payload, bytes) else ""
     return fields
+
+
+def _lz4_decompress(body: bytes) -> bytes:
+    """All frames of a body: clickhouse-connect sends one per block of rows, and lz4 stops after the first."""
+    rest = memoryview(body)
+    parts: list[bytes] = []
+    while rest or not parts:
+        part, length = lz4.frame.decompress(rest, return_bytes_read=True)
+        parts.append(part)
+        rest = rest[length:]
+    return b"".join(parts)
 
 
 def _zstd_decompress(body: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import lz4.frame
 import pytest
@@ -20,6 +21,24 @@ def test_every_encoding_is_undone(body: bytes) -> None:
     assert decompress(zstd.compress(body), "zstd") == body
     assert decompress(gzip.compress(body), "gzip") == body
     assert decompress(zlib.compress(body), "deflate") == body
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("lz4", lz4.frame.compress), ("zstd", zstd.compress), ("gzip", gzip.compress)],
+)
+@given(parts=st.lists(st.binary(max_size=500), min_size=1, max_size=4))
+def test_a_body_may_be_several_frames(
+    encoding: str, pack: Callable[[bytes], bytes], parts: list[bytes]
+) -> None:
+    """The driver compresses every block of rows by itself and sends them one after the other."""
+    assert decompress(b"".join(pack(part) for part in parts), encoding) == b"".join(parts)
+
+
+def test_a_second_frame_that_is_cut_is_named() -> None:
+    frame = lz4.frame.compress(b"rows" * 1000)
+    with pytest.raises(BodyError, match="not valid lz4"):
+        decompress(frame + frame[:-5], "lz4")
 
 
 @pytest.mark.parametrize("encoding", ["lz4", "zstd", "gzip", "deflate"])

@@ -209,6 +209,13 @@ def test_broken_insert_stores_nothing(address: tuple[str, int], database: str) -
     assert ask(address, query="SELECT count() FROM t", database=database)[2] == b"0\n"
 
 
+def test_an_insert_of_many_blocks_is_stored_whole(client: Client) -> None:
+    client.command("CREATE TABLE wide (a UInt32, b String) ENGINE = MergeTree ORDER BY a")
+    rows = 20_000  # of 400 bytes: the client sends blocks of about 2 MB, each compressed by itself
+    client.insert_df("wide", pd.DataFrame({"a": np.arange(rows), "b": [f"{i:0400d}" for i in range(rows)]}))
+    assert client.query("SELECT count(), uniqExact(b) FROM wide").result_rows == [(rows, rows)]
+
+
 def test_ordinary_client_round_trip(client: Client) -> None:
     client.command("CREATE TABLE t (a UInt32, b Nullable(String), c Float64) ENGINE = MergeTree ORDER BY a")
     frame = pd.DataFrame({"a": np.arange(50_000), "b": ["é", None] * 25_000, "c": np.arange(50_000) / 7})

@@ -1,0 +1,229 @@
+"""The services of `docker-compose.yml` together: PostgreSQL, gRPC, daemon and web server apart, a backfill, the API.
+
+What takes the schedule's real time is marked `soak`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hl_assets.slots import SLOT
+from hl_assets_tests.conftest import REPOSITORY
+from hl_assets_tests.deployment import compose
+from hl_assets_tests.deployment.by_hand import Platform, running_platform
+from hl_assets_tests.deployment.ports import answers, wait_until
+
+pytestmark = pytest.mark.soak
+
+SLOT_SECONDS = SLOT.total_seconds()
+DERIVED = ("equity_curves", "wallet_metrics", "ai_grades", "wallet_scores", "tracked_wallets")
+CONCURRENT_RUNS = 4
+_REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "hl_assets"}
+
+_LAUNCH_RUN = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+_RUN = """query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status startTime endTime } } }"""
+_ERRORS = """query Errors($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
+  ... on MessageEvent { message } ... on ErrorEvent { error { message causes { message } } } } } } }"""
+_LAUNCH_BACKFILL = """mutation Launch($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+_BACKFILL = """query Backfill($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  __typename ... on PartitionBackfill { status error { message } runs { runId status } } } }"""
+
+
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def variables(**more: str) -> dict[str, str]:
+    """What an operator would give compose for the sandbox profile."""
+    return {**compose.env_file(REPOSITORY / "deploy" / "sandbox.env"), **more}
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Every service, with schedules off so that runs are the tests' own."""
+    with running_platform(
+        tmp_path_factory.mktemp("platform"), variables(HL_ASSETS_SCHEDULES_ON="false")
+    ) as running:
+        for service in ("daemon", "webserver", "api"):
+            wait_until(f"{service} is healthy", lambda name=service: running.healthy(name), 120)  # type: ignore[misc]
+        yield running
+
+
+def launch(platform: Platform, job: str, *assets: str) -> str:
+    """Launch a job, or some assets of it, of today's partition, as the UI does; returns the run's id."""
+    selector: dict[str, Any] = {**_REPOSITORY, "jobName": job}
+    if assets:
+        selector["assetSelection"] = [{"path": [name]} for name in assets]
+    tags = [] if job == "freshness" else [{"key": "dagster/partition", "value": today()}]
+    params = {"selector": selector, "executionMetadata": {"tags": tags}}
+    launched = platform.graphql(_LAUNCH_RUN, params=params)["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])
+
+
+def status(platform: Platform, run_id: str) -> str:
+    return str(platform.graphql(_RUN, id=run_id)["runOrError"]["status"])
+
+
+def wait_for_runs(platform: Platform, run_ids: list[str], seconds: float) -> None:
+    ended = {"SUCCESS", "FAILURE", "CANCELED"}
+    wait_until("the runs end", lambda: {status(platform, run) for run in run_ids} <= ended, seconds)
+    troubles = [
+        trouble
+        for run in run_ids
+        if status(platform, run) != "SUCCESS"
+        for trouble in errors_of(platform, run)
+    ]
+    assert troubles == []
+
+
+def errors_of(platform: Platform, run_id: str) -> list[str]:
+    """Why a run that failed has failed."""
+    events = platform.graphql(_ERRORS, id=run_id)["logsForRun"]["events"]
+    failures = [
+        event for event in events if event["__typename"] in {"ExecutionStepFailureEvent", "RunFailureEvent"}
+    ]
+    return [f"{event['__typename']}: {event['message']} {event['error']}" for event in failures] or [
+        "no reason recorded"
+    ]
+
+
+def backfill(platform: Platform, assets: tuple[str, ...], day: str, seconds: float) -> dict[str, Any]:
+    """Launch a backfill as the UI does and wait until it has ended."""
+    params = {"assetSelection": [{"path": [name]} for name in assets], "partitionNames": [day]}
+    launched = platform.graphql(_LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+    def state() -> dict[str, Any]:
+        answer: dict[str, Any] = platform.graphql(_BACKFILL, id=launched["backfillId"])[
+            "partitionBackfillOrError"
+        ]
+        return answer
+
+    wait_until("the backfill ends", lambda: state()["status"].startswith(("COMPLETED", "FAILED")), seconds)
+    return state()
+
+
+def no_trouble(platform: Platform) -> None:
+    """Every service still runs, and none of them logged an error or a conflict of locks."""
+    for service, log in platform.logs().items():
+        for trouble in ("Traceback", "deadlock", "database is locked", "could not serialize", "lock timeout"):
+            assert trouble not in log, f"{service}:\n{log}"
+    for service in ("code-location", "daemon", "webserver", "api", "sandbox"):
+        assert platform.healthy(service), platform.log(service)
+
+
+@pytest.mark.timeout(400)
+def test_a_tick_a_backfill_and_the_api(platform: Platform) -> None:
+    wait_for_runs(platform, [launch(platform, "tick")], 120)
+    ranked = httpx.get(f"{platform.url('api')}/v1/leaderboard", params={"limit": 5}, trust_env=False).json()
+    assert len(ranked["data"]) == 5
+    assert answers(f"{platform.url('api')}/readyz")
+
+    done = backfill(platform, DERIVED, today(), 180)
+    assert done["status"] == "COMPLETED_SUCCESS", done
+    assert done["runs"]
+
+    assert int(platform.postgres.query("SELECT count(*) FROM runs WHERE status = 'SUCCESS'", "dagster")) >= 2
+    assert not (platform.folder / "dagster" / "history").exists(), "SQLite is not used beside PostgreSQL"
+    secrets = {path.read_text().strip() for path in (platform.folder / "secrets").iterdir()} - {""}
+    assert len(secrets) == 4
+    assert [log for log in platform.logs().values() for secret in secrets if secret in log] == []
+    no_trouble(platform)
+
+
+@dataclass(frozen=True)
+class Span:
+    """When something ran."""
+
+    start: float
+    end: float
+
+
+def most_at_once(spans: list[Span]) -> int:
+    """How many of them ran at the same time, at most."""
+    moments = sorted(
+        [(span.start, 1) for span in spans] + [(span.end, -1) for span in spans], key=lambda m: (m[0], m[1])
+    )
+    running = highest = 0
+    for _, change in moments:
+        running += change
+        highest = max(highest, running)
+    return highest
+
+
+@pytest.mark.timeout(600)
+def test_four_runs_at_once_on_postgresql(platform: Platform) -> None:
+    """More runs than may run at once, over both pools and none: queued, none lost, pools respected."""
+    wait_for_runs(platform, [launch(platform, "tick")], 120)
+    wanted = (("__ASSET_JOB", "leaderboard"), ("__ASSET_JOB", "wallet_metrics"), *[("freshness",)] * 3)
+    run_ids = [launch(platform, *run) for run in wanted * 2]
+    wait_for_runs(platform, run_ids, 400)
+
+    stats = [platform.graphql(_STEPS, id=run_id)["runOrError"] for run_id in run_ids]
+    at_once = most_at_once([Span(run["stats"]["launchTime"], run["stats"]["endTime"]) for run in stats])
+    # On a busy machine the first may end before the fourth is launched.
+    assert CONCURRENT_RUNS - 1 <= at_once <= CONCURRENT_RUNS
+
+    pools = pools_of_assets(platform)
+    steps: dict[str, list[Span]] = {}
+    for run in stats:
+        for step in run["stepStats"]:
+            if step["stepKey"] in pools:  # the freshness checks have none
+                steps.setdefault(pools[step["stepKey"]], []).append(Span(step["startTime"], step["endTime"]))
+    assert {pool: (len(spans), most_at_once(spans)) for pool, spans in steps.items()} == {
+        "hyperliquid_api": (2, 1),
+        "clickhouse_write": (2, 1),
+    }
+    assert (
+        platform.postgres.query("SELECT count(*) FROM concurrency_slots WHERE run_id IS NOT NULL", "dagster")
+        == "0"
+    )
+    assert platform.postgres.query("SELECT deadlocks FROM pg_stat_database WHERE datname = 'dagster'") == "0"
+    no_trouble(platform)
+
+
+_POOLS = "{ assetNodes { assetKey { path } pools } }"
+_STEPS = """query Steps($id: ID!) { runOrError(runId: $id) { ... on Run {
+  stats { ... on RunStatsSnapshot { launchTime endTime } } stepStats { stepKey startTime endTime } } } }"""
+
+
+def pools_of_assets(platform: Platform) -> dict[str, str]:
+    return {node["assetKey"]["path"][0]: node["pools"][0] for node in platform.graphql(_POOLS)["assetNodes"]}
+
+
+@pytest.mark.timeout(3_600)
+def test_the_schedule_ticks_three_slots(tmp_path: Path) -> None:
+    """In real time, half an hour: nothing but the daemon starts the ticks; a backfill runs between them."""
+    with running_platform(tmp_path, variables()) as platform:
+        for service in ("daemon", "webserver", "api"):
+            wait_until(f"{service} is healthy", lambda name=service: platform.healthy(name), 120)  # type: ignore[misc]
+
+        def ticked() -> list[str]:
+            sql = (
+                "SELECT t.value FROM run_tags t JOIN runs r USING (run_id) WHERE t.key = 'hl_assets/slot' AND r.status = 'SUCCESS' "
+                "AND r.run_id IN (SELECT run_id FROM run_tags WHERE key = 'dagster/schedule_name' AND value = 'every_slot') "
+                "ORDER BY 1"
+            )
+            return platform.postgres.query(sql, "dagster").splitlines()
+
+        wait_until("the first slot has ticked", lambda: len(ticked()) >= 1, SLOT_SECONDS + 180)
+        assert backfill(platform, DERIVED, today(), 300)["status"] == "COMPLETED_SUCCESS"
+        wait_until("three slots have ticked", lambda: len(ticked()) >= 3, 3 * SLOT_SECONDS)
+        instants = [datetime.fromisoformat(slot) for slot in ticked()]
+        gaps = {(later - earlier).total_seconds() for earlier, later in pairwise(instants)}
+        assert gaps == {SLOT_SECONDS}, "no slot was missed"
+        for slot in ticked():
+            answer = httpx.get(
+                f"{platform.url('api')}/v1/leaderboard", params={"as_of": slot}, trust_env=False
+            )
+            assert answer.status_code == 200, answer.text
+        no_trouble(platform)
