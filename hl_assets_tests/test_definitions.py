@@ -7,8 +7,16 @@ import dagster as dg
 import pytest
 
 from hl_assets.checks.grades import GRADE_CHECKS
+from hl_assets.checks.results import QUARANTINE
 from hl_assets.definitions import build_defs
-from hl_assets.jobs import ASSETS_IN_ORDER, DAILY_ASSETS, FRESHNESS_CHECK, OPERATIONS_ASSETS
+from hl_assets.jobs import (
+    ASSETS_IN_ORDER,
+    DAILY_ASSETS,
+    DERIVED_ASSETS,
+    FRESHNESS_CHECK,
+    OPERATIONS_ASSETS,
+    RECONSTRUCTED_ASSETS,
+)
 from hl_assets.schemas import TABLES
 from hl_assets.settings import Settings
 
@@ -27,7 +35,9 @@ def test_loads_in_a_fresh_interpreter_without_secrets(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == [], "loading writes nothing"
 
 
-@pytest.mark.parametrize("name", [*ASSETS_IN_ORDER, *DAILY_ASSETS, *OPERATIONS_ASSETS])
+@pytest.mark.parametrize(
+    "name", [*ASSETS_IN_ORDER, *DAILY_ASSETS, *OPERATIONS_ASSETS, *RECONSTRUCTED_ASSETS[:1]]
+)
 def test_every_asset_is_described(name: str) -> None:
     node = GRAPH.get(dg.AssetKey(name))
     assert len(node.description or "") > 80
@@ -51,6 +61,7 @@ def test_every_asset_has_its_checks(name: str) -> None:
     checks = {key.name for key in GRAPH.get_check_keys_for_assets({dg.AssetKey(name)})}
     wanted = {"contract", "unique_key", "non_empty", "row_count_drift", FRESHNESS_CHECK}
     own = {kind.name for kind in GRADE_CHECKS} if name == "ai_grades" else set()
+    own |= {QUARANTINE.name} if name in DERIVED_ASSETS else set()
     assert checks == wanted | own | (set() if name == "leaderboard" else {"coverage"})
 
 
@@ -71,9 +82,15 @@ def test_lineage_is_the_flow_of_a_slot() -> None:
         "portfolio_histories": {"leaderboard"},
         "tracked_wallets": {"portfolio_histories"},
         "equity_curves": {"portfolio_histories"},
-        "wallet_metrics": {"portfolio_histories"},
+        "wallet_metrics": {"portfolio_histories", "reconstructed_cohorts"},
         "ai_grades": {"wallet_metrics"},
-        "wallet_scores": {"wallet_metrics", "ai_grades", "portfolio_histories", "vaults"},
+        "wallet_scores": {
+            "wallet_metrics",
+            "ai_grades",
+            "portfolio_histories",
+            "reconstructed_cohorts",
+            "vaults",
+        },
     }
 
 

@@ -106,6 +106,8 @@ SECRETS = sorted(environment_name(field) for field in Settings.model_fields.valu
 
 def test_the_secrets_are_the_settings_that_are_never_shown() -> None:
     assert SECRETS == [
+        "ALERT_WEBHOOK_SECRET",
+        "ALERT_WEBHOOK_URL",
         "ANTHROPIC_API_KEY",
         "API_WRITE_KEY",
         "CLICKHOUSE_PASSWORD",

@@ -9,12 +9,13 @@ history is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from hl_assets.assets.quarantine import read_set_aside
 from hl_assets.coverage.classify import FETCHES, SCORES, SNAPSHOTS, STAGES, SlotFacts, SlotRow, Why
 from hl_assets.coverage.vocabulary import Cause, Status
 from hl_assets.schemas.coverage import SLOT_COVERAGE
@@ -132,10 +133,16 @@ def read_facts(store: Warehouse, slots: Sequence[datetime]) -> dict[datetime, Sl
         return {slot: rest for slot, *rest in store.read_rows(query.format(condition=condition), parameters)}  # type: ignore[misc]
 
     boards, fetches, ranked = by_slot(_BOARDS_SQL), by_slot(_FETCHES_SQL), by_slot(_RANKED_SQL)
-    return {
+    facts = {
         slot: _facts(slot, stages.get(slot, {}), boards.get(slot), fetches.get(slot), ranked.get(slot))
         for slot in slots
     }
+    for one in read_set_aside(store):
+        if one.slot in facts and not one.waived:
+            known = facts[one.slot]
+            reasons = (*known.quarantined, f"{one.table}: {one.reason}")
+            facts[one.slot] = replace(known, quarantined=reasons)
+    return facts
 
 
 def _facts(

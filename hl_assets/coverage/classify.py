@@ -49,6 +49,7 @@ class SlotFacts:
         slot: The slot.
         stages: Tables published for it, of `STAGES`, in their order.
         withdrawn: Those of `STAGES` that were published and taken back.
+        quarantined: Tables whose rows of it could not be derived, each with the reason.
         versions: Table -> version that was seen.
         scores_origin: Origin of the published scores; None without scores.
         run_id: Run that published the newest stage; None if there is none.
@@ -63,6 +64,7 @@ class SlotFacts:
     slot: datetime
     stages: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
     versions: Mapping[str, int] = field(default_factory=dict)
     scores_origin: str | None = None
     run_id: str | None = None
@@ -229,8 +231,9 @@ _FROM_ABSENCE = frozenset({Cause.UNKNOWN, Cause.SCHEDULER_DOWN, Cause.SCHEDULE_O
 
 def _why(facts: SlotFacts, status: Status, knowledge: Knowledge, began: datetime | None) -> Why:
     run, tick = knowledge.runs.get(facts.slot), knowledge.ticks.get(facts.slot)
-    if facts.unanswered:
-        return Why(Cause.NO_ANSWERS, f"{facts.n_wanted} wallets asked about, none answered")
+    certain = _why_for_certain(facts, status)
+    if certain is not None:
+        return certain
     if run is not None and run.outcome != "succeeded":
         return _why_run(run)
     stored = None if status is Status.RECONSTRUCTED else _why_stored(facts)
@@ -245,6 +248,15 @@ def _why(facts: SlotFacts, status: Status, knowledge: Knowledge, began: datetime
     if status is Status.PARTIAL:
         return Why(Cause.UNKNOWN, f"{_stored_text(facts)}, and no run of the slot is known")
     return _why_no_run(facts.slot, tick, knowledge, began)
+
+
+def _why_for_certain(facts: SlotFacts, status: Status) -> Why | None:
+    """What the stored tables say whatever became of a run."""
+    if facts.unanswered:
+        return Why(Cause.NO_ANSWERS, f"{facts.n_wanted} wallets asked about, none answered")
+    if facts.quarantined and status is Status.PARTIAL:
+        return Why(Cause.QUARANTINED, one_line("; ".join(facts.quarantined)))
+    return None
 
 
 def _why_stored(facts: SlotFacts) -> Why | None:

@@ -50,6 +50,7 @@ class Cause(StrEnum):
     SCHEDULER_DOWN = "scheduler_down"
     BEFORE_OBSERVATION = "before_observation"
     NO_ANSWERS = "no_answers"
+    QUARANTINED = "quarantined"
     NOT_DERIVED = "not_derived"
     RAW_NOT_STORED = "raw_not_stored"
     WITHDRAWN = "withdrawn"
@@ -132,6 +133,10 @@ CAUSES: dict[Cause, CauseText] = {
     Cause.NO_ANSWERS: CauseText(
         "the board is stored, but not one wanted wallet's portfolio was answered",
         "read `error` in portfolio_fetches of the slot",
+    ),
+    Cause.QUARANTINED: CauseText(
+        "deriving it failed, and later runs leave it out",
+        "`hl-assets quarantine` says why; mend it and `hl-assets backfill` its day, or waive it",
     ),
     Cause.NOT_DERIVED: CauseText(
         "what was observed or imported is stored and has no scores yet, and no failed run is known",

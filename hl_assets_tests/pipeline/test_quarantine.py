@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 import hl_assets.assets.wallet_metrics as asset
+from hl_assets.assets.coverage_facts import read_facts
 from hl_assets.assets.quarantine import read_set_aside, waive
+from hl_assets.coverage.classify import Knowledge, classify
+from hl_assets.coverage.vocabulary import Cause
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets_tests.pipeline.conftest import DAY, DERIVED, SLOT, Platform, checks_of, failure_of
 
@@ -62,6 +65,18 @@ def test_a_poisoned_slot_fails_its_own_tick_and_no_later_one(
     assert check.metadata["slots"].value == 1
     assert "hl-assets backfill --from 2026-05-31" in str(check.metadata["what_to_do"].value)
     assert ticked.manifest_slots()["wallet_scores"] == [SLOT, THIRD]
+
+
+def test_coverage_names_the_quarantine(ticked: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    poison(monkeypatch, [SECOND], breaking="raises")
+    ticked.tick(at(ticked, SECOND))
+    with Warehouse(ticked.warehouse) as store:
+        facts = read_facts(store, [SLOT, SECOND])
+    why = classify(facts[SECOND], Knowledge(), began=SLOT, now=THIRD).why
+    assert why is not None
+    assert why.cause is Cause.QUARANTINED
+    assert "wallet_metrics: PoisonError: division by a curve" in (why.detail or "")
+    assert facts[SLOT].quarantined == ()
 
 
 def test_a_poisoned_slot_is_left_out_until_told_otherwise(
