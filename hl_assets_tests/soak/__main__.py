@@ -1,14 +1,17 @@
 """`python -m hl_assets_tests.soak --slots 1000 --seed 7`: play a soak, audit what it stored, and say what was measured."""
 
 import argparse
+import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from hl_assets_tests.conftest import bare_environment
 from hl_assets_tests.soak.driver import Soak
+from hl_assets_tests.soak.journal import JOURNAL
 from hl_assets_tests.soak.plan import SlotPlan, calm_plan, make_plan
+from hl_assets_tests.soak.summary import Summary
 
 
 def main() -> int:
@@ -29,24 +32,29 @@ def main() -> int:
 
 
 def run(plan: list[SlotPlan], folder: Path, *, wallets: int, seed: int) -> int:
-    """Play a plan in a folder and audit it."""
-    counts: Counter[str] = Counter()
+    """Play a plan in a folder, audit it in a process of its own, and print what came of it."""
     began = time.perf_counter()
 
     def tell(slot: SlotPlan, status: str) -> None:
-        counts[status] += 1
-        seconds = time.perf_counter() - began
-        trouble = slot.disruption or ""
         faults = " ".join(f"{rule['endpoint']}:{rule['kind']}" for rule in slot.faults)
-        print(f"{seconds:8.1f} s  {slot.number:4d} {slot.slot:%m-%d %H:%M} {status:8} {trouble} {faults}", flush=True)
+        told = f"{slot.number:4d} {slot.slot:%m-%d %H:%M} {status:8} {slot.disruption or '-'} {faults}"
+        print(f"{time.perf_counter() - began:8.1f} s {told}", flush=True)
 
     soak = Soak(plan, folder, wallets=wallets, seed=seed)
     try:
         soak.play(tell)
-        print(f"{len(plan)} slots in {time.perf_counter() - began:.0f} s: {dict(counts)}")
+        audit = subprocess.run(
+            [sys.executable, "-m", "hl_assets_tests.soak.audit", soak.server.url(), str(folder)],
+            cwd=folder,
+            env=bare_environment(),
+            check=False,
+        )
     finally:
         soak.server.stop()
-    return 0
+    summary = Summary(folder / JOURNAL)
+    for line in summary.lines():
+        print(line)
+    return int(audit.returncode != 0 or not all(bound.kept for bound in summary.bounds()))
 
 
 if __name__ == "__main__":
