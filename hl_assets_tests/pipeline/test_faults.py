@@ -22,6 +22,7 @@ TRANSIENT = [
     {"kind": "server_error"},
     {"kind": "bad_gateway"},
     {"kind": "truncated"},
+    {"kind": "garbled"},
     {"kind": "slow", "seconds": 0.3},
     {"kind": "stalled", "seconds": 3},
 ]

@@ -12,6 +12,8 @@ from hl_assets.exchange.sandbox.faults import Endpoint, FaultRule, ShapeVariant
 
 NULL = b"null"
 JSON_TYPE = "application/json"
+UNREADABLE = "Failed to deserialize the JSON body into the target type"
+"""What the exchange answers with 422."""
 _HTML_502 = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
     b"<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
@@ -31,6 +33,8 @@ def without_body(fault: FaultRule, headers: Headers) -> Response | None:
         return Response(NULL, 500, headers, JSON_TYPE)
     if fault.kind == "bad_gateway":
         return Response(_HTML_502, 502, headers, "text/html")
+    if fault.kind == "rejected":
+        return Response(UNREADABLE, 422, headers, "text/plain")
     if fault.kind == "stalled":
         return StalledResponse(fault.seconds or _STALL_SECONDS)
     return None
@@ -40,6 +44,8 @@ def damaged(fault: FaultRule, body: bytes, headers: Headers) -> Response:
     """The proper body, spoilt as the fault says."""
     if fault.kind == "truncated":
         return TruncatedResponse(body, 200, headers, JSON_TYPE)
+    if fault.kind == "garbled":
+        return Response(_garbled(body), 200, headers, JSON_TYPE)
     if fault.kind == "slow":
         seconds = fault.seconds or _SLOW_SECONDS
         length = {**headers, "content-length": str(len(body))}
@@ -86,6 +92,12 @@ class StalledResponse(Response):
         except TimeoutError:
             # Headers without the promised body make the server cut the connection.
             await send({"type": "http.response.start", "status": 504, "headers": [(b"content-length", b"1")]})
+
+
+def _garbled(body: bytes) -> bytes:
+    """As long as the body, with a byte in the middle that no JSON text may hold."""
+    middle = len(body) // 2
+    return body[:middle] + b"\x00" + body[middle + 1 :]
 
 
 async def _trickle(body: bytes, seconds: float) -> AsyncIterator[bytes]:

@@ -19,7 +19,9 @@ FaultKind = Literal[
     "rate_limited",
     "server_error",
     "bad_gateway",
+    "rejected",
     "truncated",
+    "garbled",
     "slow",
     "stalled",
     "wrong_shape",
@@ -37,10 +39,10 @@ class FaultRule:
 
     Args:
         endpoint: `leaderboard`, `vaults` or `info`.
-        kind: `rate_limited` (429, body null), `server_error` (500, body null), `bad_gateway` (502, HTML), `truncated`
-            (connection cut before Content-Length is reached), `slow` (body trickles for `seconds`), `stalled` (no
-            answer for `seconds`, then the connection is cut), `wrong_shape`, `empty` (no rows), `shrunk` (the first
-            `keep` of the rows; not for info).
+        kind: `rate_limited` (429, body null), `server_error` (500, body null), `bad_gateway` (502, HTML),
+            `rejected` (422, text), `truncated` (connection cut before Content-Length is reached), `garbled` (complete, but no
+            JSON), `slow` (body trickles for `seconds`), `stalled` (no answer for `seconds`, then the connection is cut),
+            `wrong_shape`, `empty` (no rows), `shrunk` (the first `keep` of the rows; not for info).
         probability: Chance of each matching request, in (0, 1].
         requests: Fire this many times, then never again; None for ever.
         wallets: Only requests for these wallets (info only); empty for all.

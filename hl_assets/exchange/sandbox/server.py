@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from hl_assets.exchange.sandbox.config import SandboxConfig
 from hl_assets.exchange.sandbox.control import control_routes
-from hl_assets.exchange.sandbox.damage import JSON_TYPE, NULL, damaged, without_body
+from hl_assets.exchange.sandbox.damage import JSON_TYPE, NULL, UNREADABLE, damaged, without_body
 from hl_assets.exchange.sandbox.errors import InstantOutOfRangeError, NotRecordedError
 from hl_assets.exchange.sandbox.faults import Endpoint
 from hl_assets.exchange.sandbox.ratelimit import weight_of
@@ -27,7 +27,6 @@ from hl_assets.exchange.sandbox.source import Source
 from hl_assets.exchange.sandbox.venue import Venue
 
 NETWORK = "Mainnet"
-_UNREADABLE = "Failed to deserialize the JSON body into the target type"
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _SUBJECTS = {"portfolio": "user", "vaultDetails": "vaultAddress"}
 
@@ -109,7 +108,7 @@ async def _answer(
     if spoilt is not None:
         return _counted(venue, spoilt, fault.kind if fault else None)
     if make is None:
-        return _counted(venue, Response(_UNREADABLE, 422, headers, "text/plain"))
+        return _counted(venue, Response(UNREADABLE, 422, headers, "text/plain"))
     body = await run_in_threadpool(make)
     if fault is not None:
         return _counted(venue, await run_in_threadpool(damaged, fault, body, headers), fault.kind)

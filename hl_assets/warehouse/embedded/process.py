@@ -65,7 +65,7 @@ def status(home: Path) -> ServerState | None:
 
 
 def stop(home: Path, *, timeout_seconds: float = 30) -> bool:
-    """Stop the server of a folder cleanly and wait until it is gone.
+    """Stop the server of a folder cleanly and wait until it is gone; one that somebody starts meanwhile is left alone.
 
     Returns:
         Whether a server was running.
@@ -75,16 +75,20 @@ def stop(home: Path, *, timeout_seconds: float = 30) -> bool:
     """
     place = Home(home.resolve())
     deadline = time.monotonic() + timeout_seconds
-    told: int | None = None
+    told: ServerState | None = None
     while place.is_owned():
+        state = place.read_state()
+        if told is not None and state is not None and state.instance != told.instance:
+            break  # its successor
         # Only a server that answers with its own instance name is told to stop: a pid alone may be somebody else's.
-        if told is None and _answering(place) and (state := place.read_state()):
-            told = state.pid
-            _terminate(told)
+        if told is None and _answering(place) and (told := place.read_state()):
+            _terminate(told.pid)
         if time.monotonic() > deadline:
             raise _not_stopping(place, timeout_seconds)
         time.sleep(_POLL_SECONDS)
-    if child := _children.pop(place.folder, None):
+    child = _children.get(place.folder)
+    if child is not None and (told is None or child.pid == told.pid or child.poll() is not None):
+        del _children[place.folder]
         child.wait()
     return told is not None
 

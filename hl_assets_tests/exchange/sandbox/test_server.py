@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -203,6 +204,7 @@ class TestFaults:
             ("rate_limited", 429, "application/json"),
             ("server_error", 500, "application/json"),
             ("bad_gateway", 502, "text/html"),
+            ("rejected", 422, "text/plain"),
         ],
     )
     @pytest.mark.parametrize("endpoint", ["leaderboard", "info"])
@@ -218,6 +220,8 @@ class TestFaults:
         assert first.headers["content-type"].startswith(content_type)
         if kind == "bad_gateway":
             assert "<html>" in first.text
+        elif kind == "rejected":
+            assert "deserialize" in first.text
         else:
             assert first.content == b"null"
 
@@ -229,6 +233,17 @@ class TestFaults:
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
             client.request("POST" if endpoint == "info" else "GET", url, json=body)
         assert client.get(f"{server.control_url}/stats").json()["statuses"]["cut"] == 1
+
+    @pytest.mark.parametrize("endpoint", ["leaderboard", "vaults", "info"])
+    def test_a_garbled_body_is_complete_and_no_json(self, server, client, endpoint):
+        url = f"{server.info_url}/info" if endpoint == "info" else f"{server.stats_url}/{endpoint}"
+        ask = partial(client.request, "POST" if endpoint == "info" else "GET", url)
+        proper = ask(json={"type": "portfolio", "user": UNUSED})
+        self.switch_on(server, endpoint=endpoint, kind="garbled", requests=1)
+        garbled = ask(json={"type": "portfolio", "user": UNUSED})
+        assert (garbled.status_code, len(garbled.content)) == (200, len(proper.content))
+        with pytest.raises(json.JSONDecodeError):
+            garbled.json()
 
     def test_a_slow_body_trickles_but_is_whole(self, server, client):
         whole = leaderboard(server, client).content

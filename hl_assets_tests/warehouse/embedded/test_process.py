@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import clickhouse_connect
@@ -78,6 +79,21 @@ def test_running_statement_finishes_before_the_server_stops(tmp_path: Path) -> N
         time.sleep(0.3)
         assert stop(tmp_path)
         assert slow.result().result_rows == [(0, "done")]
+
+
+def test_stopping_does_not_wait_for_a_server_that_somebody_starts_meanwhile(tmp_path: Path) -> None:
+    ensure_running(tmp_path)
+    before = status(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(stop, tmp_path, timeout_seconds=60)
+        while not stopping.done():
+            with suppress(EmbeddedServerError):  # the old one may go between being found and answering
+                ensure_running(tmp_path)
+        assert stopping.result()
+    after = status(tmp_path)
+    assert before is not None
+    assert after is None or after.instance != before.instance
+    stop(tmp_path)
 
 
 def test_idle_server_stops_by_itself(tmp_path: Path) -> None:
