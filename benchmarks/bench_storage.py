@@ -164,19 +164,25 @@ def report_codecs(store: Warehouse, tables: Sequence[TableContract]) -> None:
     for (name, table), sizes in sorted(by_family.items()):
         if table:
             best = min(sizes, key=lambda codec: sizes[codec])
-            text = "  ".join(f"{codec.replace(', ZSTD(1)', '+Z1')} {size:.2f}" for codec, size in sizes.items())
+            text = "  ".join(
+                f"{codec.replace(', ZSTD(1)', '+Z1')} {size:.2f}" for codec, size in sizes.items()
+            )
             print(f"  {name:<11}{table:<24}best {best:<20} {text}")
     print("\ncolumns of at least 2 bytes a row under ZSTD(1), where another codec saves over a tenth")
     for (name, table), sizes in sorted(by_family.items()):
         best = min(sizes, key=lambda codec: sizes[codec])
         if not table and sizes["ZSTD(1)"] >= 2 and sizes[best] < 0.9 * sizes["ZSTD(1)"]:
-            text = "  ".join(f"{codec.replace(', ZSTD(1)', '+Z1')} {size:.2f}" for codec, size in sizes.items())
+            text = "  ".join(
+                f"{codec.replace(', ZSTD(1)', '+Z1')} {size:.2f}" for codec, size in sizes.items()
+            )
             print(f"  {name:<42}best {best:<20} {text}")
 
 
 def report_keys(store: Warehouse) -> None:
     """Bytes, insert and the platform's queries under the contract's sort key and another."""
-    print("\nsort keys: bytes per row; ms of an insert of everything, one slot, one wallet's history, top 100 of a slot")
+    print(
+        "\nsort keys: bytes per row; ms of an insert of everything, one slot, one wallet's history, top 100 of a slot"
+    )
     for contract, other in KEYS:
         slot, wallet = store.read_rows(
             f"SELECT max(as_of), any(wallet) FROM {ddl.stored_table(contract)} LIMIT 1"
@@ -228,14 +234,21 @@ def report_boards(store: Warehouse, bodies: Sequence[bytes]) -> None:
     }
     print(f"\nboards: {len(bodies)} distinct ones of {wallets:,.0f} wallets; bytes per leaderboard row")
     print(f"  {'':<28}{'a distinct board':>18}{'a slot, each kept':>20}{'a slot, distinct kept':>24}")
-    ours = {"ClickHouse": per_row, "JSON": raw} | {f"JSON, zstd -{level}": size for level, size in packed.items()}
+    ours = {"ClickHouse": per_row, "JSON": raw} | {
+        f"JSON, zstd -{level}": size for level, size in packed.items()
+    }
     for name, size in ours.items():
         print(
             f"  {name:<28}{size:18.1f}{size:20.1f}{size / SLOTS_PER_BOARD:24.1f}   "
             f"{size / per_row:6.2f} x ClickHouse"
         )
     print("  (six slots see one board: the exchange refreshes it hourly; the platform keeps a board once)")
-    print("  by column: " + "  ".join(f"{name} {size / rows:.2f}" for name, size in sorted(sizes.items(), key=lambda item: -item[1])))
+    print(
+        "  by column: "
+        + "  ".join(
+            f"{name} {size / rows:.2f}" for name, size in sorted(sizes.items(), key=lambda item: -item[1])
+        )
+    )
 
 
 SLOTS_PER_BOARD = 6
@@ -266,7 +279,9 @@ def store_boards(store: Warehouse, made: Iterator[tuple[datetime, bytes]]) -> li
 
 def store_panel(store: Warehouse, folder: Path) -> None:
     """Replace what leaderboard_rows holds by the recorded panel: real values, of the windows that it has."""
-    panel = pd.read_csv(folder / "leaderboard_panel" / "leaderboard_top500_panel.csv.gz", keep_default_na=False)
+    panel = pd.read_csv(
+        folder / "leaderboard_panel" / "leaderboard_top500_panel.csv.gz", keep_default_na=False
+    )
     panel["as_of"] = pd.to_datetime(panel["snapshot_utc"], utc=True).dt.floor("10min").dt.as_unit("s")
     wide = panel.pivot_table(
         index=["as_of", "address"], columns="list", values=["pnl", "roi", "volume"], aggfunc="first"

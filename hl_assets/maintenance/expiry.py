@@ -58,7 +58,9 @@ def references(
         for name, version in publication.inputs.items():
             same_slot = (name, publication.as_of)
             # One publication may hold many slots; the one of the same slot is meant, if there is one.
-            meant = {same_slot} if expired.get(same_slot) == version else of_version.get((name, version), set())
+            meant = (
+                {same_slot} if expired.get(same_slot) == version else of_version.get((name, version), set())
+            )
             for key in meant:
                 found[key].add(source)
         if publication.table_name in READ_THE_BOARD:

@@ -22,7 +22,9 @@ NEVER_REMOVED: Mapping[str, str] = {
 }
 """Tables that are published in slices and must stay whole, and why."""
 
-_LEDGER = "it is a ledger of what happened once: money spent and the cache of answers, or what people asked for"
+_LEDGER = (
+    "it is a ledger of what happened once: money spent and the cache of answers, or what people asked for"
+)
 _ENTRY = re.compile(r"(?P<table>[a-z][a-z0-9_]*)\s*=\s*(?P<days>[^:\s]+)\s*(:\s*(?P<thinned>\S+))?")
 _SHAPE = "write TABLE=DAYS, or TABLE=DAYS:daily to keep each day's last slot, e.g. wallet_metrics=30:daily,equity_curves=7"
 
