@@ -78,7 +78,7 @@ def family(kind: str) -> str:
 
 
 def fitting(codec: str, kind: str) -> bool:
-    families = FITS.get(codec.split(",")[0])
+    families = FITS.get(codec.split(",", maxsplit=1)[0])
     return families is None or family(kind) in families
 
 
@@ -287,7 +287,7 @@ def store_panel(store: Warehouse, folder: Path) -> None:
         index=["as_of", "address"], columns="list", values=["pnl", "roi", "volume"], aggfunc="first"
     )
     first = panel.groupby(["as_of", "address"])[["displayName", "accountValue"]].first()
-    columns = {name: 0.0 for name in LEADERBOARD_ROWS.column_names}
+    columns = dict.fromkeys(LEADERBOARD_ROWS.column_names, 0.0)
     rows = first.reset_index().rename(columns={"address": "wallet", "accountValue": "account_value"})
     rows["display_name"] = rows.pop("displayName").replace("", None)
     for (what, window), values in wide.items():

@@ -6,7 +6,8 @@ Belongs here: parsing and judging it. Does not belong here: which slices may go 
 
 import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
@@ -52,7 +53,7 @@ class RetentionRule:
         today = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
         return today - timedelta(days=self.days)
 
-    def expired(self, slots: Set[datetime], now: datetime) -> set[datetime]:
+    def expired(self, slots: AbstractSet[datetime], now: datetime) -> set[datetime]:
         """The published slots of the table that the rule lets go; never the newest of all.
 
         Args:

@@ -66,12 +66,12 @@ class Swept:
 
     Attributes:
         rows: Table -> rows deleted, tables without any left out.
-        freed_bytes: Disk space that the tables take less than before.
+        compacted: Partitions that ClickHouse writes again in the background, because much of them is deleted.
         finished: Whether every table was swept before the time was over.
     """
 
     rows: Mapping[str, int] = field(default_factory=dict)
-    freed_bytes: int = 0
+    compacted: int = 0
     finished: bool = True
 
 
@@ -94,7 +94,7 @@ def plan_expiry(store: Warehouse, rules: Mapping[str, RetentionRule], now: datet
     boards: dict[datetime, datetime] = {}
     if LEADERBOARD_ROWS.name in rules:
         end = max(as_of for _, as_of in expired) + timedelta(seconds=1)
-        boards = {as_of: board for as_of, board in store.read_rows(_BOARDS_SQL, {"end": end})}
+        boards = dict(store.read_rows(_BOARDS_SQL, {"end": end}))
     versions = {key: publication.version for key, publication in expired.items()}
     referrers = references(versions, _published(manifest, oldest, now), boards)
     return ExpiryPlan(expired, removable(expired, referrers))
@@ -155,28 +155,22 @@ def _withdraw(
         publisher.publish([], why, withdraw=of_origin)
 
 
-def sweep_tables(store: Warehouse, publisher: Publisher, time_left: Callable[[], float]) -> Swept:
+def sweep_tables(publisher: Publisher, time_left: Callable[[], float]) -> Swept:
     """Delete the rows that nobody can see any more, of every table, and give their disk space back.
 
     Args:
-        store: The warehouse.
-        publisher: Its publish verbs.
+        publisher: The publish verbs.
         time_left: Seconds left; sweeping ends between two tables when there are none.
     """
-    before = _disk_bytes(store)
     rows: dict[str, int] = {}
+    compacted = 0
     for done, contract in enumerate(SLICE_TABLES):
         if time_left() <= 0:
             logger.warning("%d of %d tables swept; the rest goes next time", done, len(SLICE_TABLES))
-            return Swept(rows, max(before - _disk_bytes(store), 0), finished=False)
+            return Swept(rows, compacted, finished=False)
         removed = publisher.sweep(contract)
         if removed:
             rows[contract.name] = removed
-        publisher.compact(contract)
+        compacted += len(publisher.compact(contract))
         announce(Progress("tables", done + 1, len(SLICE_TABLES)))
-    return Swept(rows, max(before - _disk_bytes(store), 0))
-
-
-def _disk_bytes(store: Warehouse) -> int:
-    sql = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = {database:String} AND active"
-    return int(store.read_rows(sql, {"database": store.database})[0][0])
+    return Swept(rows, compacted)

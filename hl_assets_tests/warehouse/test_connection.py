@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
+import pandas as pd
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 

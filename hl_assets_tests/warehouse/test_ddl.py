@@ -139,9 +139,10 @@ def test_a_changed_codec_is_updated_in_one_statement_per_table() -> None:
     name = ddl.versions_table(MARKS)
     codecs = dict(stored[name].codecs) | {"as_of": "", "mark": "CODEC(Gorilla(8), LZ4)"}
     stored[name] = replace(stored[name], codecs=codecs)
-    assert ddl.plan_changes([MARKS], stored).statements == (
+    (statement,) = ddl.plan_changes([MARKS], stored).statements
+    assert statement == (
         "ALTER TABLE `marks__versions` MODIFY COLUMN `as_of` CODEC(Delta(4), ZSTD(1)), "
-        "MODIFY COLUMN `mark` CODEC(ZSTD(1))",
+        "MODIFY COLUMN `mark` CODEC(ZSTD(1))"
     )
 
 
