@@ -206,7 +206,15 @@ class Publisher:
             start: Only slots at or after this instant.
             end: Only slots before this instant.
         """
-        return self._sweep(contract, start, end, wait=True)
+        stored = self._grouped_versions(contract, *range_condition(start, end))
+        history = self._manifest.history(stored)
+        abandoned = self._versions.begun_before(_ABANDONED_SECONDS)
+        doomed = self._doomed(stored, history)
+        for key, versions in stored.items():
+            newest = history.newest(*key)
+            floor = newest.version if newest else 0
+            doomed[key] |= {found for found in versions if floor < found < abandoned}
+        return self._delete(contract, stored, doomed, wait=True)
 
     def compact(self, contract: TableContract) -> list[str]:
         """Have ClickHouse write partitions again of which a tenth or more is deleted rows; returns their ids.
@@ -237,7 +245,7 @@ class Publisher:
         self._verify(changes, stored, version)
         self._commit(changes, provenance, version)
         after = self._manifest.history(keys)
-        removed = self._clean_up(changes, stored, after) + self._clean_days(changes)
+        removed = self._clean_up(changes, stored, after)
         return version, _results(changes, before, after, version), removed
 
     def _insert_rows(self, changes: Sequence[Change], version: int) -> None:
@@ -318,37 +326,30 @@ class Publisher:
         _retrying(WarehouseUnavailableError)(self._warehouse.insert_once, ddl.PUBLICATIONS, lines, types)
 
     def _clean_up(self, changes: Sequence[Change], stored: _Stored, after: History) -> int:
-        """Step 4: delete rows of these slices that nobody can see any more; returns how many."""
+        """Step 4: delete rows of these slices that nobody can see any more; returns how many.
+
+        Where slices are withdrawn, those that the day withdrew before too: a table that keeps a day's newest slot only
+        withdraws one slot per publication and never comes back to it.
+        """
         doomed = self._doomed(stored, after)
+        earlier = self._stored_beside_withdrawals(changes)
+        if earlier:
+            doomed |= self._doomed(earlier, self._manifest.history(earlier))
+            stored = stored | earlier
         contracts = {change.contract.name: change.contract for change in changes}
         return sum(self._delete(contract, stored, doomed) for contract in contracts.values())
 
-    def _clean_days(self, changes: Sequence[Change]) -> int:
-        """Delete what earlier publications withdrew on the days of which this one withdraws slices.
-
-        A table that keeps a day's newest slot only withdraws one slot per publication and never comes back to it.
-        """
-        removed = 0
+    def _stored_beside_withdrawals(self, changes: Sequence[Change]) -> _Stored:
+        """Rows stored of the other slots of the days and tables of which slices are withdrawn."""
+        stored: _Stored = {}
         withdrawn = [change for change in changes if change.frame is None]
         for contract in {change.contract.name: change.contract for change in withdrawn}.values():
             days = [change.as_of.date() for change in withdrawn if change.contract.name == contract.name]
             start = datetime.combine(min(days), time_of_day(), tzinfo=UTC)
             end = datetime.combine(max(days), time_of_day(), tzinfo=UTC) + timedelta(days=1)
-            removed += self._sweep(contract, start, end, wait=False)
-        return removed
-
-    def _sweep(
-        self, contract: TableContract, start: datetime | None, end: datetime | None, *, wait: bool
-    ) -> int:
-        stored = self._grouped_versions(contract, *range_condition(start, end))
-        history = self._manifest.history(stored)
-        abandoned = self._versions.begun_before(_ABANDONED_SECONDS)
-        doomed = self._doomed(stored, history)
-        for key, versions in stored.items():
-            newest = history.newest(*key)
-            floor = newest.version if newest else 0
-            doomed[key] |= {found for found in versions if floor < found < abandoned}
-        return self._delete(contract, stored, doomed, wait=wait)
+            stored |= self._grouped_versions(contract, *range_condition(start, end))
+        ours = {change.key for change in changes}
+        return {key: versions for key, versions in stored.items() if key not in ours}
 
     def _doomed(self, stored: _Stored, history: History) -> dict[SliceKey, set[int]]:
         return {
