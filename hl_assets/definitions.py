@@ -17,10 +17,11 @@ from hl_assets.assets.wallet_metrics import wallet_metrics
 from hl_assets.assets.wallet_scores import wallet_scores
 from hl_assets.checks.freshness import freshness_watch
 from hl_assets.jobs import freshness_job, tick_job
+from hl_assets.maintenance.job import maintenance_job
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
-from hl_assets.schedules import freshness_schedule, tick_schedule
+from hl_assets.schedules import freshness_schedule, maintenance_schedule, tick_schedule
 from hl_assets.settings import Settings
 
 
@@ -35,20 +36,27 @@ def build_defs(
     """
     settings = settings or Settings()
     running = dg.DefaultScheduleStatus.RUNNING if settings.schedules_on else dg.DefaultScheduleStatus.STOPPED
+    assets = [
+        leaderboard,
+        vaults,
+        portfolio_histories,
+        tracked_wallets,
+        equity_curves,
+        wallet_metrics,
+        ai_grades,
+        wallet_scores,
+    ]
+    asset_checks = [freshness_watch]
+    maintenance = maintenance_job(key for made in (*assets, *asset_checks) for key in made.check_keys)
     return dg.Definitions(
-        assets=[
-            leaderboard,
-            vaults,
-            portfolio_histories,
-            tracked_wallets,
-            equity_curves,
-            wallet_metrics,
-            ai_grades,
-            wallet_scores,
+        assets=assets,
+        asset_checks=asset_checks,
+        jobs=[tick_job, freshness_job, maintenance],
+        schedules=[
+            tick_schedule(running, settings.now),
+            freshness_schedule(running),
+            maintenance_schedule(running, maintenance),
         ],
-        asset_checks=[freshness_watch],
-        jobs=[tick_job, freshness_job],
-        schedules=[tick_schedule(running, settings.now), freshness_schedule(running)],
         resources={
             "settings": settings,
             "exchange": Exchange.from_settings(settings),

@@ -75,3 +75,14 @@ def freshness_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinitio
         job=freshness_job,
         default_status=status,
     )
+
+
+def maintenance_schedule(status: dg.DefaultScheduleStatus, job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """The schedule of maintenance: daily, between two ticks, soon after the day whose slots are complete."""
+    return dg.ScheduleDefinition(
+        name="daily_maintenance",
+        cron_schedule="37 0 * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=status,
+    )

@@ -9,7 +9,7 @@ slice stays as long as a slice that stays refers to it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,30 +39,31 @@ class Expiry:
 
 def references(
     expired: Mapping[SliceKey, int],
-    published: Iterable[Publication],
+    published: Collection[Publication],
     boards: Mapping[datetime, datetime],
 ) -> dict[SliceKey, set[SliceKey]]:
     """Who refers to the expired slices.
 
     Args:
         expired: Expired slice -> its version.
-        published: Every published slice of every table that may refer to one of them; read once.
+        published: Published slices that may refer to one of them, all tables of each slot together.
         boards: Slot of a snapshot -> slot under which its board's rows are stored.
     """
     of_version: dict[tuple[str, int], set[SliceKey]] = defaultdict(set)
     for key, version in expired.items():
         of_version[key[0], version].add(key)
+    version_of = {(one.table_name, one.as_of): one.version for one in published}
     found: dict[SliceKey, set[SliceKey]] = defaultdict(set)
     for publication in published:
         source = (publication.table_name, publication.as_of)
         for name, version in publication.inputs.items():
             same_slot = (name, publication.as_of)
-            # One publication may hold many slots; the one of the same slot is meant, if there is one.
-            meant = (
-                {same_slot} if expired.get(same_slot) == version else of_version.get((name, version), set())
-            )
-            for key in meant:
-                found[key].add(source)
+            # One version may be that of many slots (an import); then the one of the same slot is meant.
+            if version_of.get(same_slot) == version:
+                _add(found, expired, same_slot, source)
+            else:
+                for key in of_version.get((name, version), ()):
+                    found[key].add(source)
         if publication.table_name in READ_THE_BOARD:
             _add(found, expired, (LEADERBOARD_SNAPSHOTS.name, publication.as_of), source)
         if publication.table_name == LEADERBOARD_SNAPSHOTS.name and publication.as_of in boards:

@@ -8,7 +8,6 @@ the order downstream first: whatever interrupts it, no published slice has lost 
 leave the disk with the next sweep that is at least a minute later.
 """
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +95,10 @@ def plan_expiry(store: Warehouse, rules: Mapping[str, RetentionRule], now: datet
         end = max(as_of for _, as_of in expired) + timedelta(seconds=1)
         boards = dict(store.read_rows(_BOARDS_SQL, {"end": end}))
     versions = {key: publication.version for key, publication in expired.items()}
-    referrers = references(versions, _published(manifest, oldest, now), boards)
+    referrers: dict[SliceKey, set[SliceKey]] = {}
+    for published in _published(manifest, oldest, now):
+        for key, sources in references(versions, published, boards).items():
+            referrers.setdefault(key, set()).update(sources)
     return ExpiryPlan(expired, removable(expired, referrers))
 
 
@@ -111,11 +113,11 @@ def _expired(
     return {(contract.name, slot): published[slot] for slot in sorted(slots)}
 
 
-def _published(manifest: Manifest, start: datetime, now: datetime) -> Iterator[Publication]:
-    """Every published slice from a slot on; a slice refers to its own slot or to earlier ones."""
+def _published(manifest: Manifest, start: datetime, now: datetime) -> Iterator[list[Publication]]:
+    """Every published slice from a slot on, a month at a time; a slice refers to its own slot or to earlier ones."""
     while start <= now:
         by_table = manifest.committed_together(SLICE_TABLES, start, start + _WINDOW)
-        yield from itertools.chain.from_iterable(slices.values() for slices in by_table.values())
+        yield [publication for slices in by_table.values() for publication in slices.values()]
         start += _WINDOW
 
 
@@ -155,12 +157,13 @@ def _withdraw(
         publisher.publish([], why, withdraw=of_origin)
 
 
-def sweep_tables(publisher: Publisher, time_left: Callable[[], float]) -> Swept:
+def sweep_tables(publisher: Publisher, time_left: Callable[[], float], *, dry_run: bool = False) -> Swept:
     """Delete the rows that nobody can see any more, of every table, and give their disk space back.
 
     Args:
         publisher: The publish verbs.
         time_left: Seconds left; sweeping ends between two tables when there are none.
+        dry_run: Count only.
     """
     rows: dict[str, int] = {}
     compacted = 0
@@ -168,9 +171,10 @@ def sweep_tables(publisher: Publisher, time_left: Callable[[], float]) -> Swept:
         if time_left() <= 0:
             logger.warning("%d of %d tables swept; the rest goes next time", done, len(SLICE_TABLES))
             return Swept(rows, compacted, finished=False)
-        removed = publisher.sweep(contract)
+        removed = publisher.sweep(contract, dry_run=dry_run)
         if removed:
             rows[contract.name] = removed
-        compacted += len(publisher.compact(contract))
+        if not dry_run:
+            compacted += len(publisher.compact(contract))
         announce(Progress("tables", done + 1, len(SLICE_TABLES)))
     return Swept(rows, compacted)

@@ -193,7 +193,12 @@ class Publisher:
         return PublishResult(version, results, removed, time.perf_counter() - began)
 
     def sweep(
-        self, contract: TableContract, start: datetime | None = None, end: datetime | None = None
+        self,
+        contract: TableContract,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        dry_run: bool = False,
     ) -> int:
         """Delete every stored row of a table that nobody can see any more; returns how many.
 
@@ -205,6 +210,7 @@ class Publisher:
             contract: The table.
             start: Only slots at or after this instant.
             end: Only slots before this instant.
+            dry_run: Count only.
         """
         stored = self._grouped_versions(contract, *range_condition(start, end))
         history = self._manifest.history(stored)
@@ -214,6 +220,8 @@ class Publisher:
             newest = history.newest(*key)
             floor = newest.version if newest else 0
             doomed[key] |= {found for found in versions if floor < found < abandoned}
+        if dry_run:
+            return sum(stored[key][version] for key, found in doomed.items() for version in found)
         return self._delete(contract, stored, doomed, wait=True)
 
     def compact(self, contract: TableContract) -> list[str]:
