@@ -90,11 +90,11 @@ def removable(expired: Collection[SliceKey], referrers: References) -> Expiry:
     for key, sources in referrers.items():
         for source in sources:
             refers_to[source].add(key)
-    staying = [source for source in refers_to if source not in going]
+    staying = sorted(source for source in refers_to if source not in going)
     held: Counter[tuple[str, str]] = Counter()
     while staying:
         source = staying.pop()
-        for key in refers_to[source] & going:
+        for key in sorted(refers_to[source] & going):
             going.remove(key)
             held[key[0], source[0]] += 1
             staying.append(key)
