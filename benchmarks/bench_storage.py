@@ -2,7 +2,8 @@
 
 On the embedded ClickHouse, with what the real tick job stores: ticks of 100 wallets of a 5,000-wallet board, and boards of
 47,500 wallets by themselves. With HL_ASSETS_TEST_DATA also the recorded board panel, so that no codec is chosen for a
-habit of the simulation. Every figure is of one merged part per partition: what is there in the long run.
+habit of the simulation. Every figure is of one merged part per partition: what is there in the long run. The hourly curves
+that the day withdrew stand for the daily ones of a month.
 
 `python -m benchmarks.bench_storage [ticks] [board hours]`
 """
@@ -215,7 +216,7 @@ def report_tables(store: Warehouse) -> None:
             slots = store.read_rows(f"SELECT uniqExact(as_of) FROM {contract.name}")[0][0]
             visible = store.read_rows(f"SELECT count() FROM {contract.name}")[0][0]
             print(
-                f"  {contract.name:<24}{size / rows:8.1f} bytes/row {visible / slots:10.1f} rows/slot "
+                f"  {contract.name:<24}{size / rows:8.1f} bytes/row {visible / max(slots, 1):10.1f} rows/slot "
                 f"({visible:,} rows of {slots} slots, {rows:,} stored)"
             )
     size, rows = bytes_of(store, ddl.PUBLICATIONS)

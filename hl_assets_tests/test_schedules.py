@@ -72,3 +72,16 @@ def test_schedules_are_on_only_where_the_settings_say_so(on: bool, status: str) 
     defs = build_defs(Settings.load(schedules_on=on))
     for name in ("every_slot", "watch_freshness"):
         assert defs.resolve_schedule_def(name).default_status.value == status
+
+
+def test_maintenance_runs_daily_between_two_ticks_and_touches_no_asset() -> None:
+    defs = build_defs(Settings.load())
+    schedule = defs.resolve_schedule_def("daily_maintenance")
+    assert (schedule.cron_schedule, schedule.execution_timezone, schedule.job_name) == (
+        "37 0 * * *",
+        "UTC",
+        "maintenance",
+    )
+    job = defs.resolve_job_def("maintenance")
+    assert list(job.asset_layer.executable_asset_keys) == []
+    assert job.graph.node_named("withdraw_expired_slices").definition.pool == "clickhouse_write"
