@@ -19,10 +19,11 @@ from hl_assets.assets.wallet_metrics import wallet_metrics
 from hl_assets.assets.wallet_scores import wallet_scores
 from hl_assets.checks.freshness import freshness_watch
 from hl_assets.jobs import coverage_job, freshness_job, rebuild_job, reconstruct_job, tick_job
+from hl_assets.maintenance.job import maintenance_job
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.grader import GraderResource
 from hl_assets.resources.warehouse import WarehouseResource
-from hl_assets.schedules import coverage_schedule, freshness_schedule, tick_schedule
+from hl_assets.schedules import coverage_schedule, freshness_schedule, maintenance_schedule, tick_schedule
 from hl_assets.sensors import alerts_sensor, run_failures_sensor
 from hl_assets.settings import Settings
 
@@ -40,25 +41,29 @@ def build_defs(
     running = dg.DefaultScheduleStatus.RUNNING if settings.schedules_on else dg.DefaultScheduleStatus.STOPPED
     told = settings.schedules_on and settings.alert_webhook_url is not None
     alerting = dg.DefaultSensorStatus.RUNNING if told else dg.DefaultSensorStatus.STOPPED
+    assets = [
+        leaderboard,
+        vaults,
+        portfolio_histories,
+        reconstructed_cohorts,
+        tracked_wallets,
+        equity_curves,
+        wallet_metrics,
+        ai_grades,
+        wallet_scores,
+        slot_coverage,
+    ]
+    asset_checks = [freshness_watch]
+    maintenance = maintenance_job(key for made in (*assets, *asset_checks) for key in made.check_keys)
     return dg.Definitions(
-        assets=[
-            leaderboard,
-            vaults,
-            portfolio_histories,
-            reconstructed_cohorts,
-            tracked_wallets,
-            equity_curves,
-            wallet_metrics,
-            ai_grades,
-            wallet_scores,
-            slot_coverage,
-        ],
-        asset_checks=[freshness_watch],
-        jobs=[tick_job, rebuild_job, reconstruct_job, freshness_job, coverage_job],
+        assets=assets,
+        asset_checks=asset_checks,
+        jobs=[tick_job, rebuild_job, reconstruct_job, freshness_job, coverage_job, maintenance],
         schedules=[
             tick_schedule(running, settings.now),
             freshness_schedule(running),
             coverage_schedule(running),
+            maintenance_schedule(running, maintenance),
         ],
         sensors=[alerts_sensor(alerting), run_failures_sensor(alerting)],
         resources={

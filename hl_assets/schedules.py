@@ -91,3 +91,14 @@ def coverage_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition
         return dg.RunRequest(run_key=slot_text(slot), partition_key=partition_key(slot))
 
     return settle_coverage
+
+
+def maintenance_schedule(status: dg.DefaultScheduleStatus, job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """The schedule of maintenance: daily, between two ticks, soon after the day whose slots are complete."""
+    return dg.ScheduleDefinition(
+        name="daily_maintenance",
+        cron_schedule="37 0 * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=status,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
@@ -33,9 +33,15 @@ from hl_assets.exchange.config import Egress, parse_proxies
 from hl_assets.scoring.config import parse_weights
 from hl_assets.scoring.entities import parse_entity_filter
 
+if TYPE_CHECKING:
+    from hl_assets.maintenance.rules import RetentionRule
+
 Source = Literal["sandbox", "recorded", "live"]
 SOURCE_ORIGINS: dict[Source, str] = {"sandbox": "simulated", "recorded": "recorded", "live": "live"}
 """The `origin` that rows taken from each source carry."""
+
+_PLAN_DAYS = 30
+"""How far FETCH_PLAN=board looks back on answers and boards (`hl_assets.assets.fetch_plan`)."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -401,6 +407,21 @@ class Settings(BaseSettings):
         "Password for DAGSTER_POSTGRES_URL, if the URL holds none; needs no percent-encoding.",
     )
 
+    # Retention
+    retention: str | None = setting(
+        "RETENTION",
+        None,
+        "Tables that forget: TABLE=DAYS, or TABLE=DAYS:daily to keep each older day's last slot, separated by commas, e.g. "
+        "equity_curves=7,wallet_metrics=90:daily. What something published refers to stays. Unset: nothing is removed.",
+    )
+    dagster_run_retention_days: int = setting(
+        "DAGSTER_RUN_RETENTION_DAYS",
+        30,
+        "Days after which Dagster's finished runs are deleted, except those that hold the newest materialisation or check of a "
+        "partition; 0: never.",
+        ge=0,
+    )
+
     # The REST API
     api_port: int = setting(
         "API_PORT", 8080, "Port of the REST API that `hl-assets serve` and `dev` start.", ge=1, le=65535
@@ -585,6 +606,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name}={text}: {error}") from error
         _check_networks(self.api_trusted_proxies)
         try:
+            _ = self.retention_rules
+        except ValueError as error:
+            raise ValueError(f"RETENTION={self.retention}: {error}") from error
+        try:
             _ = self.egresses
         except ValueError as error:
             raise ValueError(f"EGRESS_PROXIES: {error}") from None
@@ -592,6 +617,25 @@ class Settings(BaseSettings):
         if self.freshness_fail_minutes < self.freshness_warn_minutes:
             raise ValueError("FRESHNESS_FAIL_MINUTES must not be below FRESHNESS_WARN_MINUTES")
         return self
+
+    @property
+    def retention_rules(self) -> "Mapping[str, RetentionRule]":
+        """The rules of RETENTION by table; none if it is unset."""
+        if not self.retention:
+            return {}
+        from hl_assets.maintenance.rules import parse_retention  # noqa: PLC0415 - loads every contract
+
+        fetches = max(self.track_days, _PLAN_DAYS, (self.max_data_age_hours or 0.0) / 24)
+        boards = max(self.track_days, _PLAN_DAYS, self.fetch_max_age_hours / 24)
+        return parse_retention(
+            self.retention,
+            {
+                "wallet_scores": self.trend_days,
+                "portfolio_fetches": fetches,
+                "leaderboard_snapshots": boards,
+                "leaderboard_rows": boards,
+            },
+        )
 
     @property
     def egresses(self) -> tuple[Egress, ...]:

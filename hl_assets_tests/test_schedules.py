@@ -84,3 +84,16 @@ def test_coverage_is_settled_between_ticks_of_the_day() -> None:
         request = schedule(context)
     assert isinstance(request, dg.RunRequest)
     assert (request.partition_key, SLOT_TAG in request.tags) == ("2026-06-01", False)
+
+
+def test_maintenance_runs_daily_between_two_ticks_and_touches_no_asset() -> None:
+    defs = build_defs(Settings.load())
+    schedule = defs.resolve_schedule_def("daily_maintenance")
+    assert (schedule.cron_schedule, schedule.execution_timezone, schedule.job_name) == (
+        "37 0 * * *",
+        "UTC",
+        "maintenance",
+    )
+    job = defs.resolve_job_def("maintenance")
+    assert list(job.asset_layer.executable_asset_keys) == []
+    assert job.graph.node_named("withdraw_expired_slices").definition.pool == "clickhouse_write"

@@ -546,6 +546,21 @@ def dev(
     )
 
 
+@app.command(
+    epilog="Examples: `hl-assets maintain --dry-run`, `RETENTION=equity_curves=7 hl-assets maintain --source live`"
+)
+def maintain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+    ] = False,
+    source: SourceOption = None,
+) -> None:
+    """Do what the daily maintenance job does: RETENTION, sweeping, Dagster's old runs; docs/operations.md."""
+    from hl_assets.cli.maintain import run_maintain  # noqa: PLC0415
+
+    raise typer.Exit(run_maintain(_values(source=source), dry_run=dry_run))
+
+
 @warehouse_app.command("start")
 def warehouse_start() -> None:
     """Start the embedded ClickHouse, if it does not run yet, and print its address."""

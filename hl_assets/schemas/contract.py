@@ -36,10 +36,17 @@ class ColumnSpec:
     unit: str
     description: str
     nullable: bool
+    codec: str | None = None
 
 
 def column(
-    description: str, *, clickhouse: str, unit: str = "", nullable: bool = False, **checks: Any
+    description: str,
+    *,
+    clickhouse: str,
+    unit: str = "",
+    nullable: bool = False,
+    codec: str | None = None,
+    **checks: Any,
 ) -> Any:
     """Declare a contract column.
 
@@ -48,9 +55,10 @@ def column(
         clickhouse: ClickHouse type, exactly as in DDL. Nullable float columns are `Nullable(Float64)`.
         unit: Unit of the value ("USD", "fraction", "days", ...), empty for identifiers.
         nullable: Whether the value may be unknown.
+        codec: Compression, as ClickHouse prints it inside `CODEC(...)`; None: its type's (`hl_assets.warehouse.codecs`).
         **checks: pandera field checks (`ge`, `le`, `isin`, `str_matches`, ...).
     """
-    metadata = {"clickhouse": clickhouse, "unit": unit}
+    metadata = {"clickhouse": clickhouse, "unit": unit, "codec": codec}
     return pa.Field(description=description, nullable=nullable, metadata=metadata, **checks)
 
 
@@ -187,4 +195,5 @@ def _column_spec(name: str, column: pa.Column) -> ColumnSpec:
         unit=metadata["unit"],
         description=column.description or "",
         nullable=column.nullable,
+        codec=metadata["codec"],
     )

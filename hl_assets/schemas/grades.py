@@ -136,7 +136,7 @@ class GradeCalls(pa.DataFrameModel):
         str_matches=_SHA256,
     )
     input_hash: str = column("SHA-256 of the bucketed input", clickhouse="String", str_matches=_SHA256)
-    canonical_input: str = column("The exact text the model was given", clickhouse="String")
+    canonical_input: str = column("The exact text the model was given", clickhouse="String", codec="ZSTD(9)")
     attempt: int = count_column("1; 2 for a repetition with twice the tokens after a truncation")
     mode: str = column(
         "realtime or batch (half price)", clickhouse="LowCardinality(String)", isin=list(CALL_MODES)
@@ -165,7 +165,9 @@ class GradeCalls(pa.DataFrameModel):
         "The service's stop reason", clickhouse="LowCardinality(Nullable(String))", nullable=True
     )
     request_id: str = column("The service's id of the request", clickhouse="Nullable(String)", nullable=True)
-    raw_answer: str = column("The answer's text as it came", clickhouse="Nullable(String)", nullable=True)
+    raw_answer: str = column(
+        "The answer's text as it came", clickhouse="Nullable(String)", nullable=True, codec="ZSTD(9)"
+    )
     input_tokens: pd.Int64Dtype = nullable_count_column("Uncached tokens read", unit="tokens")
     output_tokens: pd.Int64Dtype = nullable_count_column("Tokens written", unit="tokens")
     cache_read_tokens: pd.Int64Dtype = nullable_count_column(

@@ -358,8 +358,8 @@ class Warehouse:
     def ensure_tables(self, contracts: Iterable[TableContract]) -> None:
         """Create the database, the manifest and each contract's tables and views, as far as they are missing.
 
-        Costs two small queries when there is nothing to do. Views follow their contract by themselves; a stored table
-        that differs is never changed.
+        Costs two small queries when there is nothing to do. Views, comments and codecs follow their contract by
+        themselves; a stored table whose columns or keys differ is never changed.
 
         Raises:
             SchemaMismatchError: A stored table has other columns or keys than its contract; lists the differences.
@@ -438,7 +438,7 @@ class Warehouse:
             "WHERE database = {database:String} AND name IN {names:Array(String)}"
         )
         columns_sql = (
-            "SELECT table, name, type, comment FROM system.columns "
+            "SELECT table, name, type, comment, compression_codec FROM system.columns "
             "WHERE database = {database:String} AND table IN {names:Array(String)} ORDER BY table, position"
         )
 
@@ -451,10 +451,14 @@ class Warehouse:
         if not tables:
             return {}
         columns: dict[str, dict[str, tuple[str, str]]] = {}
-        for table, name, kind, comment in rows(columns_sql):
+        codecs: dict[str, dict[str, str]] = {}
+        for table, name, kind, comment, codec in rows(columns_sql):
             columns.setdefault(table, {})[name] = (kind, comment)
+            codecs.setdefault(table, {})[name] = codec
         return {
-            name: ddl.StoredTable(engine, comment, sorting_key, partition_key, columns.get(name, {}))
+            name: ddl.StoredTable(
+                engine, comment, sorting_key, partition_key, columns.get(name, {}), codecs.get(name, {})
+            )
             for name, engine, comment, sorting_key, partition_key in tables
         }
 

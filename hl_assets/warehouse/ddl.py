@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hl_assets.schemas.contract import ColumnSpec, TableContract
+from hl_assets.warehouse.codecs import codec_of_type
 
 PUBLICATIONS = "publications"
 VERSION_COLUMN = "_version"
@@ -100,6 +101,12 @@ def stored_columns(contract: TableContract) -> dict[str, str]:
     return columns if contract.storage == "ledger" else columns | {VERSION_COLUMN: "UInt64"}
 
 
+def stored_codecs(contract: TableContract) -> dict[str, str]:
+    """Codec of each column of that table: the contract's, else its type's."""
+    chosen = {spec.name: spec.codec for spec in contract.columns if spec.codec is not None}
+    return {name: codec_of_type(kind) for name, kind in stored_columns(contract).items()} | chosen
+
+
 def comment_of(spec: ColumnSpec) -> str:
     """Column comment: description and unit."""
     return f"{spec.description} [{spec.unit}]" if spec.unit else spec.description
@@ -114,7 +121,7 @@ def create_publications() -> str:
     """SQL of the manifest. Not partitioned: one insert is one part, so a commit is atomic across tables and slots."""
     lines = [
         f"    {identifier(name)} {kind}{' DEFAULT now64(3)' if name == 'published_at' else ''}"
-        f" COMMENT {text_literal(_PUBLICATION_COMMENTS[name])}"
+        f" COMMENT {text_literal(_PUBLICATION_COMMENTS[name])} CODEC({codec_of_type(kind)})"
         for name, kind in PUBLICATION_COLUMNS.items()
     ]
     return (
@@ -130,8 +137,9 @@ def create_stored_table(contract: TableContract) -> str:
     ledger = contract.storage == "ledger"
     comments = {spec.name: comment_of(spec) for spec in contract.columns}
     comments[VERSION_COLUMN] = "Publication the row belongs to"
+    codecs = stored_codecs(contract)
     lines = [
-        f"    {identifier(name)} {kind} COMMENT {text_literal(comments[name])}"
+        f"    {identifier(name)} {kind} COMMENT {text_literal(comments[name])} CODEC({codecs[name]})"
         for name, kind in stored_columns(contract).items()
     ]
     order = ", ".join(identifier(name) for name in contract.order_by)
@@ -205,6 +213,7 @@ class StoredTable:
         sorting_key: As ClickHouse prints it, `a, b`.
         partition_key: As ClickHouse prints it.
         columns: Type and comment of each column, in order.
+        codecs: Codec of each column as ClickHouse prints it, `CODEC(ZSTD(1))`; empty for the server's default.
     """
 
     engine: str
@@ -212,6 +221,7 @@ class StoredTable:
     sorting_key: str = ""
     partition_key: str = ""
     columns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    codecs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -230,14 +240,17 @@ class Changes:
 def plan_changes(contracts: Iterable[TableContract], stored: Mapping[str, StoredTable]) -> Changes:
     """Compare contracts with what is stored.
 
-    Missing objects are created, changed views replaced, changed column comments updated. A stored table whose columns
-    or keys differ is a difference: rows may depend on it, so a person decides.
+    Missing objects are created, changed views replaced, changed column comments and codecs updated. A codec is metadata:
+    rows that are stored take it when ClickHouse merges them. A stored table whose columns or keys differ is a difference:
+    rows may depend on it, so a person decides.
     """
     statements: list[str] = []
     differences: list[str] = []
     if PUBLICATIONS in stored:
         expected = dict(PUBLICATION_COLUMNS)
         differences += _column_differences(PUBLICATIONS, expected, stored[PUBLICATIONS])
+        codecs = {name: codec_of_type(kind) for name, kind in expected.items()}
+        statements += _codec_update(PUBLICATIONS, codecs, stored[PUBLICATIONS])
     else:
         statements.append(create_publications())
     for contract in contracts:
@@ -246,6 +259,7 @@ def plan_changes(contracts: Iterable[TableContract], stored: Mapping[str, Stored
         if name in stored:
             differences += _table_differences(contract, stored[name])
             statements += _comment_updates(contract, stored[name])
+            statements += _codec_update(name, stored_codecs(contract), stored[name])
         else:
             statements.append(create_stored_table(contract))
         statements += _view_updates(contract, stored)
@@ -303,6 +317,16 @@ def _comment_updates(contract: TableContract, stored: StoredTable) -> list[str]:
         for spec in contract.columns
         if spec.name in stored.columns and stored.columns[spec.name][1] != comment_of(spec)
     ]
+
+
+def _codec_update(table: str, codecs: Mapping[str, str], stored: StoredTable) -> list[str]:
+    """At most one statement; it repeats without harm."""
+    changed = [
+        f"MODIFY COLUMN {identifier(name)} CODEC({codec})"
+        for name, codec in codecs.items()
+        if name in stored.columns and _squeezed(stored.codecs.get(name, "")) != _squeezed(f"CODEC({codec})")
+    ]
+    return [f"ALTER TABLE {identifier(table)} {', '.join(changed)}"] if changed else []
 
 
 def _view_updates(contract: TableContract, stored: Mapping[str, StoredTable]) -> list[str]:

@@ -78,10 +78,8 @@ class Manifest:
             start: Only slots at or after this instant.
             end: Only slots before this instant.
         """
-        range_condition, parameters = _range_condition(start, end)
-        sql = _CURRENT.format(
-            select=_SELECT, condition=f"table_name = {{table:String}} AND {range_condition}"
-        )
+        in_range, parameters = range_condition(start, end)
+        sql = _CURRENT.format(select=_SELECT, condition=f"table_name = {{table:String}} AND {in_range}")
         found = map(_publication, self._warehouse.read_rows(sql, {**parameters, "table": contract.name}))
         return {publication.as_of: publication for publication in found}
 
@@ -96,8 +94,8 @@ class Manifest:
             end: Only slots before this instant.
         """
         by_table: dict[str, dict[datetime, Publication]] = {contract.name: {} for contract in contracts}
-        range_condition, parameters = _range_condition(start, end)
-        condition = f"table_name IN {{tables:Array(String)}} AND {range_condition}"
+        in_range, parameters = range_condition(start, end)
+        condition = f"table_name IN {{tables:Array(String)}} AND {in_range}"
         sql = _CURRENT_OF_TABLES.format(select=_SELECT, condition=condition)
         for row in self._warehouse.read_rows(sql, {**parameters, "tables": list(by_table)}):
             publication = _publication(row)
@@ -178,7 +176,7 @@ class History:
         return max((found[-1].version for found in self.by_slice.values() if found), default=0)
 
 
-def _range_condition(start: datetime | None, end: datetime | None) -> tuple[str, dict[str, Any]]:
+def range_condition(start: datetime | None, end: datetime | None) -> tuple[str, dict[str, Any]]:
     """SQL condition and parameters of the slots from `start` to before `end`."""
     conditions = ["true"]
     parameters: dict[str, Any] = {}

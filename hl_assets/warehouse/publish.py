@@ -23,7 +23,10 @@ What is guaranteed
   committed one. Rows of a writer that died before step 3 are removed by the next publication of their slice.
 - Rows that were seen until a moment ago stay for `retain_seconds` after they were replaced, because a query that
   began before may still want them (ClickHouse takes its snapshot of the manifest a moment before that of the rows; see
-  `ddl`). They go with the next publication of the slice after that, or with `sweep`.
+  `ddl`). They go with the next publication of the slice after that, with the next one that withdraws slices of the
+  table on the same day, or with `sweep`.
+- Deleted rows are masked at once and leave the disk when ClickHouse merges their parts, which it may never do in a past
+  month: `compact` is for those.
 - A lost connection during step 1 or 3 is repeated: step 1 under another version, step 3 with the same lines, which
   change nothing when they arrive twice.
 """
@@ -31,7 +34,8 @@ What is guaranteed
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 
 import numpy as np
 import pandas as pd
@@ -41,7 +45,7 @@ from hl_assets.schemas.contract import TableContract
 from hl_assets.warehouse import ddl
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.errors import InvalidSliceError, RowCountMismatchError, WarehouseUnavailableError
-from hl_assets.warehouse.manifest import History, Manifest, Publication, slots_condition
+from hl_assets.warehouse.manifest import History, Manifest, Publication, range_condition, slots_condition
 from hl_assets.warehouse.slices import (
     Change,
     Provenance,
@@ -73,7 +77,20 @@ RETAIN_SECONDS = 60.0
 _ABANDONED_SECONDS = 24 * 3600.0
 _ATTEMPTS = 4
 _PAIRS_PER_DELETE = 1_000
+_MASKED_SHARE = 0.1
+"""Share of deleted rows from which a partition is worth writing again."""
 _COUNT_VERSIONS = "SELECT as_of, {version}, count() FROM {table} WHERE {condition} GROUP BY ALL"
+
+_MASKED_SQL = """
+SELECT partition_id, sum(rows) AS stored, seen
+FROM system.parts LEFT JOIN (
+    SELECT _partition_id AS partition_id, count() AS seen FROM {table} GROUP BY partition_id
+) AS visible USING (partition_id)
+WHERE database = {{database:String}} AND table = {{name:String}} AND active
+GROUP BY partition_id, seen
+HAVING max(has_lightweight_delete) AND stored - seen > {{share:Float64}} * stored
+ORDER BY partition_id
+"""
 
 _Stored = dict[SliceKey, dict[int, int]]
 """Slice -> version -> rows stored."""
@@ -175,14 +192,27 @@ class Publisher:
             raise interrupted.__cause__ or interrupted from None
         return PublishResult(version, results, removed, time.perf_counter() - began)
 
-    def sweep(self, contract: TableContract) -> int:
+    def sweep(
+        self,
+        contract: TableContract,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> int:
         """Delete every stored row of a table that nobody can see any more; returns how many.
 
         Publishing keeps its own slices clean. This is for what it does not come back to: withdrawn slices, slices that
         were replaced once, and rows of writers that died and whose slot was never published again (these only when
         older than a day). For maintenance, now and then.
+
+        Args:
+            contract: The table.
+            start: Only slots at or after this instant.
+            end: Only slots before this instant.
+            dry_run: Count only.
         """
-        stored = self._count_versions(contract)
+        stored = self._grouped_versions(contract, *range_condition(start, end))
         history = self._manifest.history(stored)
         abandoned = self._versions.begun_before(_ABANDONED_SECONDS)
         doomed = self._doomed(stored, history)
@@ -190,7 +220,25 @@ class Publisher:
             newest = history.newest(*key)
             floor = newest.version if newest else 0
             doomed[key] |= {found for found in versions if floor < found < abandoned}
+        if dry_run:
+            return sum(stored[key][version] for key, found in doomed.items() for version in found)
         return self._delete(contract, stored, doomed, wait=True)
+
+    def compact(self, contract: TableContract) -> list[str]:
+        """Have ClickHouse write partitions again of which a tenth or more is deleted rows; returns their ids.
+
+        It happens in the background, after this returns. Other partitions lose their deleted rows by merging.
+        """
+        name = ddl.versions_table(contract)
+        bound = {"database": self._warehouse.database, "name": name, "share": _MASKED_SHARE}
+        sql = _MASKED_SQL.format(table=ddl.identifier(name))
+        partitions = [str(row[0]) for row in self._warehouse.read_rows(sql, bound)]
+        for partition in partitions:
+            self._warehouse.command(
+                f"ALTER TABLE {ddl.identifier(name)} APPLY DELETED MASK IN PARTITION ID {ddl.text_literal(partition)} "
+                "SETTINGS mutations_sync = 0"
+            )
+        return partitions
 
     # The steps
 
@@ -229,19 +277,23 @@ class Publisher:
             stored |= self._count_versions(contract, slots)
         return stored
 
-    def _count_versions(self, contract: TableContract, slots: Sequence[datetime] | None = None) -> _Stored:
-        """Rows stored of a table, by slice and version; only of some slots, or of all."""
-        condition, parameters = slots_condition(slots) if slots is not None else ("true", {})
+    def _count_versions(self, contract: TableContract, slots: Sequence[datetime]) -> _Stored:
+        """Rows stored of some slots of a table, by slice and version."""
+        wanted = set(slots)
+        stored = self._grouped_versions(contract, *slots_condition(slots))
+        return {key: versions for key, versions in stored.items() if key[1] in wanted}
+
+    def _grouped_versions(
+        self, contract: TableContract, condition: str, parameters: Mapping[str, object]
+    ) -> _Stored:
         sql = _COUNT_VERSIONS.format(
             version=ddl.VERSION_COLUMN,
             table=ddl.identifier(ddl.versions_table(contract)),
             condition=condition,
         )
-        wanted = None if slots is None else set(slots)
         stored: _Stored = {}
         for as_of, version, count in self._warehouse.read_rows(sql, parameters):
-            if wanted is None or as_of in wanted:
-                stored.setdefault((contract.name, as_of), {})[version] = count
+            stored.setdefault((contract.name, as_of), {})[version] = count
         return stored
 
     def _verify(self, changes: Sequence[Change], stored: _Stored, version: int) -> None:
@@ -282,10 +334,30 @@ class Publisher:
         _retrying(WarehouseUnavailableError)(self._warehouse.insert_once, ddl.PUBLICATIONS, lines, types)
 
     def _clean_up(self, changes: Sequence[Change], stored: _Stored, after: History) -> int:
-        """Step 4: delete rows of these slices that nobody can see any more; returns how many."""
+        """Step 4: delete rows of these slices that nobody can see any more; returns how many.
+
+        Where slices are withdrawn, those that the day withdrew before too: a table that keeps a day's newest slot only
+        withdraws one slot per publication and never comes back to it.
+        """
         doomed = self._doomed(stored, after)
+        earlier = self._stored_beside_withdrawals(changes)
+        if earlier:
+            doomed |= self._doomed(earlier, self._manifest.history(earlier))
+            stored = stored | earlier
         contracts = {change.contract.name: change.contract for change in changes}
         return sum(self._delete(contract, stored, doomed) for contract in contracts.values())
+
+    def _stored_beside_withdrawals(self, changes: Sequence[Change]) -> _Stored:
+        """Rows stored of the other slots of the days and tables of which slices are withdrawn."""
+        stored: _Stored = {}
+        withdrawn = [change for change in changes if change.frame is None]
+        for contract in {change.contract.name: change.contract for change in withdrawn}.values():
+            days = [change.as_of.date() for change in withdrawn if change.contract.name == contract.name]
+            start = datetime.combine(min(days), time_of_day(), tzinfo=UTC)
+            end = datetime.combine(max(days), time_of_day(), tzinfo=UTC) + timedelta(days=1)
+            stored |= self._grouped_versions(contract, *range_condition(start, end))
+        ours = {change.key for change in changes}
+        return {key: versions for key, versions in stored.items() if key not in ours}
 
     def _doomed(self, stored: _Stored, history: History) -> dict[SliceKey, set[int]]:
         return {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
+import pandas as pd
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
@@ -64,6 +65,27 @@ def test_differing_table_is_reported_and_left_alone(warehouse: Warehouse) -> Non
         warehouse.ensure_tables([MARKS])
     assert len(caught.value.differences) == 2
     assert "mark is Float32, the contract says Float64" in str(caught.value)
+
+
+def test_tables_made_without_codecs_get_them_once_and_keep_their_rows(warehouse: Warehouse) -> None:
+    warehouse.ensure_tables([MARKS])
+    Publisher(warehouse).replace_slice(MARKS, T0, marks(T0, [1.0, 2.0]), PROVENANCE)
+    before = warehouse.read_table(MARKS)
+    for table in ("marks__versions", ddl.PUBLICATIONS):
+        names = warehouse.read_rows(
+            "SELECT name FROM system.columns WHERE database = {d:String} AND table = {t:String}",
+            {"d": warehouse.database, "t": table},
+        )
+        warehouse.command(
+            f"ALTER TABLE {table} " + ", ".join(f"MODIFY COLUMN {n} REMOVE CODEC" for (n,) in names)
+        )
+    warehouse.ensure_tables([MARKS])
+    stored = warehouse._stored(ddl.object_names([MARKS]))
+    assert stored["marks__versions"].codecs["as_of"] == "CODEC(Delta(4), ZSTD(1))"
+    assert stored[ddl.PUBLICATIONS].codecs["inputs"] == "CODEC(ZSTD(9))"
+    assert ddl.plan_changes([MARKS], stored) == ddl.Changes((), ())
+    warehouse.command("OPTIMIZE TABLE marks__versions FINAL")
+    pd.testing.assert_frame_equal(warehouse.read_table(MARKS), before)
 
 
 def test_view_follows_its_contract(warehouse: Warehouse) -> None:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from hl_assets.schemas.grades import GRADE_CALLS
 from hl_assets.warehouse import ddl
+from hl_assets.warehouse.codecs import codec_of_type
 from hl_assets_tests.warehouse.contracts import EVERYTHING, MARKS, MARKS_BY_WALLET
 
 
@@ -12,13 +14,16 @@ def _stored(contract=MARKS) -> dict[str, ddl.StoredTable]:
     columns = {spec.name: (spec.clickhouse_type, ddl.comment_of(spec)) for spec in contract.columns}
     return {
         ddl.PUBLICATIONS: ddl.StoredTable(
-            "MergeTree", columns={name: (kind, "") for name, kind in ddl.PUBLICATION_COLUMNS.items()}
+            "MergeTree",
+            columns={name: (kind, "") for name, kind in ddl.PUBLICATION_COLUMNS.items()},
+            codecs={name: f"CODEC({codec_of_type(kind)})" for name, kind in ddl.PUBLICATION_COLUMNS.items()},
         ),
         ddl.versions_table(contract): ddl.StoredTable(
             "MergeTree",
             sorting_key=", ".join(contract.order_by),
             partition_key=contract.partition_by,
             columns=columns | {"_version": ("UInt64", "any")},
+            codecs={name: f"CODEC({codec})" for name, codec in ddl.stored_codecs(contract).items()},
         ),
         ddl.rows_view(contract): ddl.StoredTable("View", comment=_comment(ddl.create_rows_view(contract))),
         contract.name: ddl.StoredTable("View", comment=_comment(ddl.create_public_view(contract))),
@@ -33,10 +38,10 @@ def test_versions_table() -> None:
     sql = ddl.create_stored_table(MARKS_BY_WALLET)
     assert sql == (
         "CREATE TABLE IF NOT EXISTS `marks_by_wallet__versions` (\n"
-        "    `as_of` DateTime('UTC') COMMENT '10-minute slot the row describes [UTC]',\n"
-        "    `wallet` String COMMENT 'Account address, lower case',\n"
-        "    `mark` Float64 COMMENT 'It\\'s the wallet\\'s \\\\ mark [USD]',\n"
-        "    `_version` UInt64 COMMENT 'Publication the row belongs to'\n"
+        "    `as_of` DateTime('UTC') COMMENT '10-minute slot the row describes [UTC]' CODEC(Delta(4), ZSTD(1)),\n"
+        "    `wallet` String COMMENT 'Account address, lower case' CODEC(ZSTD(1)),\n"
+        "    `mark` Float64 COMMENT 'It\\'s the wallet\\'s \\\\ mark [USD]' CODEC(ZSTD(1)),\n"
+        "    `_version` UInt64 COMMENT 'Publication the row belongs to' CODEC(ZSTD(1))\n"
         ")\n"
         "ENGINE = MergeTree\n"
         "PARTITION BY toYYYYMMDD(as_of)\n"
@@ -127,3 +132,29 @@ def test_definitions_differ_when_contracts_differ() -> None:
     digests = {ddl.definition_of(ddl.create_public_view(contract)) for contract in (MARKS, EVERYTHING)}
     assert len(digests) == 2
     assert None not in digests
+
+
+def test_a_changed_codec_is_updated_in_one_statement_per_table() -> None:
+    stored = _stored()
+    name = ddl.versions_table(MARKS)
+    codecs = dict(stored[name].codecs) | {"as_of": "", "mark": "CODEC(Gorilla(8), LZ4)"}
+    stored[name] = replace(stored[name], codecs=codecs)
+    (statement,) = ddl.plan_changes([MARKS], stored).statements
+    assert statement == (
+        "ALTER TABLE `marks__versions` MODIFY COLUMN `as_of` CODEC(Delta(4), ZSTD(1)), "
+        "MODIFY COLUMN `mark` CODEC(ZSTD(1))"
+    )
+
+
+def test_the_manifest_has_codecs_too() -> None:
+    stored = _stored()
+    stored[ddl.PUBLICATIONS] = replace(stored[ddl.PUBLICATIONS], codecs={})
+    (statement,) = ddl.plan_changes([MARKS], stored).statements
+    assert statement.startswith("ALTER TABLE `publications` MODIFY COLUMN `table_name` CODEC(ZSTD(1)), ")
+    assert statement.count("MODIFY COLUMN") == len(ddl.PUBLICATION_COLUMNS)
+
+
+def test_a_columns_own_codec_goes_before_its_types() -> None:
+    assert ddl.stored_codecs(GRADE_CALLS)["raw_answer"] == "ZSTD(9)"
+    assert ddl.stored_codecs(GRADE_CALLS)["error"] == "ZSTD(1)"
+    assert "`raw_answer` Nullable(String) COMMENT" in ddl.create_stored_table(GRADE_CALLS)

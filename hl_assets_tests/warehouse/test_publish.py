@@ -302,10 +302,10 @@ def test_sweep_removes_what_publishing_does_not_come_back_to(store: Warehouse) -
     lasting.replace_slice(MARKS_BY_WALLET, T0, marks(T0, [1.0]), PROVENANCE)
     lasting.replace_slice(MARKS, slot(0), marks(slot(0), [1.0]), PROVENANCE)
     lasting.replace_slice(MARKS, slot(1), marks(slot(1), [1.0]), PROVENANCE)
+    lasting.withdraw(MARKS, [slot(0)], PROVENANCE)
     types = {spec.name: spec.clickhouse_type for spec in MARKS.columns} | {"_version": "UInt64"}
     for when, version in ((slot(1), 250), (slot(1), 2 * 10**6), (slot(2), 7), (slot(2), 3 * 10**6)):
         store.insert_once("marks__versions", marks(when, [5.0, 6.0]).assign(_version=version), types)
-    lasting.withdraw(MARKS, [slot(0)], PROVENANCE)
     # The withdrawn row, and versions 250 and 7 of writers that died; what is younger may be alive.
     assert publisher.sweep(MARKS) == 5
     assert publisher.sweep(MARKS) == 0
@@ -313,6 +313,59 @@ def test_sweep_removes_what_publishing_does_not_come_back_to(store: Warehouse) -
     assert left == [(slot(1), 300, 1), (slot(1), 2 * 10**6, 2), (slot(2), 3 * 10**6, 2)]
     assert seen(store) == {slot(1): [1.0]}
     assert versions(store, "marks_by_wallet") == 1
+
+
+def test_a_withdrawal_also_clears_what_was_withdrawn_earlier_that_day(store: Warehouse) -> None:
+    lasting, brief = Publisher(store, retain_seconds=3600), Publisher(store, retain_seconds=0)
+    for number in (0, 1, 2, 200):  # 200 is the next day's
+        lasting.replace_slice(MARKS, slot(number), marks(slot(number), [1.0]), PROVENANCE)
+    lasting.withdraw(MARKS, [slot(0), slot(200)], PROVENANCE)
+    assert brief.withdraw(MARKS, [slot(1)], PROVENANCE).removed_rows == 2  # its own and that of slot 0
+    assert brief.sweep(MARKS) >= 1  # of slot 200; waits for the deletions
+    assert versions(store) == 1
+    assert seen(store) == {slot(2): [1.0]}
+
+
+def test_rows_withdrawn_a_moment_ago_outlive_the_next_withdrawal(store: Warehouse) -> None:
+    lasting = Publisher(store, retain_seconds=3600)
+    for number in range(3):
+        lasting.replace_slice(MARKS, slot(number), marks(slot(number), [1.0]), PROVENANCE)
+    assert [lasting.withdraw(MARKS, [slot(number)], PROVENANCE).removed_rows for number in range(2)] == [0, 0]
+    assert versions(store) == 3
+
+
+def test_a_sweep_of_a_range_leaves_other_slots_alone(store: Warehouse) -> None:
+    publisher = Publisher(store, retain_seconds=3600)
+    for number in (0, 200):
+        publisher.replace_slice(MARKS, slot(number), marks(slot(number), [1.0]), PROVENANCE)
+        publisher.withdraw(MARKS, [slot(number)], PROVENANCE)
+    assert Publisher(store, retain_seconds=0).sweep(MARKS, slot(100)) == 1
+    assert Publisher(store, retain_seconds=0).sweep(MARKS, end=slot(100)) == 1
+
+
+def test_compact_gives_the_space_of_deleted_rows_back(store: Warehouse) -> None:
+    publisher = Publisher(store, retain_seconds=0)
+    old, new = slot(0), slot(60 * 144)  # another month
+    publisher.replace_slice(MARKS, old, marks(old, [float(n) for n in range(5_000)]), PROVENANCE)
+    publisher.replace_slice(MARKS, new, marks(new, [1.0] * 50), PROVENANCE)
+    assert publisher.compact(MARKS) == []
+    publisher.withdraw(MARKS, [old], PROVENANCE)
+    publisher.sweep(MARKS)
+    sql = (
+        "SELECT sum(bytes_on_disk), sum(rows) FROM system.parts "
+        "WHERE database = {d:String} AND table = 'marks__versions' AND active"
+    )
+    ((masked_bytes, masked_rows),) = store.read_rows(sql, {"d": store.database})
+    assert masked_rows == 5_050
+    assert publisher.compact(MARKS) == ["202611"]
+    store.command(
+        "ALTER TABLE marks__versions APPLY DELETED MASK SETTINGS mutations_sync = 2"
+    )  # waits for it
+    ((bytes_left, rows_left),) = store.read_rows(sql, {"d": store.database})
+    assert rows_left == 50
+    assert bytes_left < masked_bytes / 5
+    assert publisher.compact(MARKS) == []
+    assert seen(store) == {new: [1.0] * 50}
 
 
 def test_sweep_of_an_empty_table(store: Warehouse, publisher: Publisher) -> None:
