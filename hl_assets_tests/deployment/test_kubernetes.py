@@ -88,7 +88,9 @@ def test_the_api_is_reached_by_its_probes_and_its_service() -> None:
     (container,) = templates()["hl-assets-api"]["containers"]
     (port,) = container["ports"]
     assert str(port["containerPort"]) == container["command"][-1]
-    probes = {container[kind]["httpGet"]["path"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
+    probes = {
+        container[kind]["httpGet"]["path"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")
+    }
     assert probes == {"/healthz"}
     deployment, service = (document for document in kubernetes.read("api.yaml"))
     assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
@@ -104,7 +106,9 @@ def test_the_api_has_no_secret_but_the_warehouses() -> None:
 def test_one_image_one_namespace() -> None:
     kustomization = kubernetes.kustomization()
     (image,) = kustomization["images"]
-    assert {container["image"] for spec in templates().values() for container in spec["containers"]} == {image["name"]}
+    assert {container["image"] for spec in templates().values() for container in spec["containers"]} == {
+        image["name"]
+    }
     used = {(pod["image"]["repository"], pod["image"]["tag"]) for pod in PODS.values()}
     assert used == {(image["newName"], str(image["newTag"]))}
     assert kustomization["namespace"] == kubernetes.NAMESPACE
@@ -163,7 +167,10 @@ def test_every_secret_is_made_on_the_page() -> None:
         for ref in (entry["valueFrom"]["secretKeyRef"] for entry in environment)
     }
     for name, key in wanted:
-        assert re.search(rf"create secret generic {name} [^\n]*--from-(file|literal)={key}=", page), (name, key)
+        assert re.search(rf"create secret generic {name} [^\n]*--from-(file|literal)={key}=", page), (
+            name,
+            key,
+        )
 
 
 # Dagster's chart
@@ -181,7 +188,11 @@ def test_dagster_takes_the_instances_configuration(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("DAGSTER_PG_PASSWORD", "x")
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(kubernetes.instance_config()))
     reference = InstanceRef.from_dir(str(tmp_path))
-    for storage in (reference.run_storage_data, reference.event_storage_data, reference.schedule_storage_data):
+    for storage in (
+        reference.run_storage_data,
+        reference.event_storage_data,
+        reference.schedule_storage_data,
+    ):
         assert storage is not None
         assert storage.config_dict["postgres_db"]["scheme"] == "postgresql+psycopg2"
     assert reference.run_launcher_data is not None
@@ -256,7 +267,9 @@ def test_runs_share_the_budget_of_the_exchange_on_one_node(run_job: Any) -> None
     claims = {volume.name: volume.persistent_volume_claim for volume in spec.volumes}
     claim = claims["state"]
     assert claim.claim_name in {
-        document["metadata"]["name"] for document in kubernetes.manifests() if document["kind"] == "PersistentVolumeClaim"
+        document["metadata"]["name"]
+        for document in kubernetes.manifests()
+        if document["kind"] == "PersistentVolumeClaim"
     }
     mounts = {mount.name: mount.mount_path for mount in spec.containers[0].volume_mounts}
     assert mounts["state"] == dockerfile.environment()["HL_ASSETS_HOME"]
