@@ -1,4 +1,4 @@
-# One image for every service of the platform; the commands and the healthchecks are in docker-compose.yml and deploy/k8s.
+# One image for every service of the platform; the commands and the healthchecks are in docker-compose.yml and deploy/kubernetes.
 # Base images are pinned by version. To pin by digest as well, put `@sha256:...` behind the version:
 # `docker buildx imagetools inspect python:3.11.14-slim-bookworm` prints it.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm

@@ -90,5 +90,10 @@ wheel: .venv/.dev-installed ## Build dist/*.whl
 secrets: ## Make the files of ./secrets that docker-compose.yml mounts, as far as they are missing
 	@deploy/make-secrets.sh
 
+manifests: ## Render deploy/kubernetes into dist/manifests.yaml; needs kubectl
+	@command -v kubectl >/dev/null || { echo "kubectl was not found; it renders the manifests and asks no cluster"; exit 1; }
+	@mkdir -p dist
+	kubectl kustomize deploy/kubernetes > dist/manifests.yaml
+
 clean: ## Remove caches and the virtual environment; data under .hl_assets stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

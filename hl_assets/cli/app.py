@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from hl_assets import __version__
+from hl_assets.cli.console import harmless
 
 app = typer.Typer(
     name="hl-assets",
@@ -643,6 +644,6 @@ def main() -> None:
 
 def _fail(message: str) -> None:
     Console(stderr=True).print(
-        f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+        f"error: {harmless(message)}", style="red", markup=False, highlight=False, soft_wrap=True
     )
     raise SystemExit(2)

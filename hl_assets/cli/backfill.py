@@ -16,8 +16,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
-from hl_assets.cli.console import make_console
+from hl_assets.cli.console import harmless, make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.progress_bar import progress_bar
@@ -284,7 +285,7 @@ def _failed_table(failed: dict[date, list[str]]) -> Table:
     table.add_column("day")
     table.add_column("why", overflow="fold")
     for day, troubles in list(failed.items())[:_SHOWN]:
-        table.add_row(day.isoformat(), "\n".join(troubles))
+        table.add_row(day.isoformat(), Text(harmless("\n".join(troubles))))
     if len(failed) > _SHOWN:
         table.add_row("...", f"{len(failed) - _SHOWN} more; every run is in Dagster's UI")
     return table

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from hl_assets.cli.console import make_console
+from hl_assets.cli.console import harmless, make_console
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.show import stored
 from hl_assets.coverage.gaps import (
@@ -98,7 +98,7 @@ def show_coverage(
         return
     console = make_console()
     for line in _lines(told):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
     if png is not None:
         console.print(f"drawn into {png}", markup=False, highlight=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from hl_assets.cli import local_exchange
-from hl_assets.cli.console import make_console
+from hl_assets.cli.console import harmless, make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
 from hl_assets.cli.progress_bar import progress_bar
@@ -123,7 +123,7 @@ def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: flo
         console.print(ranking_table(ranking, settings.source, console.width))
     console.print(_steps_table(outcome))
     for line in (*failures(outcome.result), *failed_checks(outcome.result)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
     verdict = "materialised" if outcome.result.success else "FAILED"
     console.print(
         f"Slot {slot_text(outcome.slot)} {verdict} in {outcome.seconds:.1f} s ({total_seconds:.1f} s with start-up); "
