@@ -41,8 +41,8 @@ dev: .venv/.run-installed ## Embedded ClickHouse, sandbox, Dagster UI and daemon
 test: lint ## Lint, types and the whole test suite
 	$(BIN)/pytest -n 2 --dist worksteal
 
-soak: .venv/.dev-installed ## What repeats at length what the suite shows once
-	$(BIN)/pytest -m soak -n 2 --dist worksteal
+soak: .venv/.dev-installed ## A thousand slots under faults, and the like: an hour and more
+	$(BIN)/pytest -m soak -n 3 --dist worksteal -rP
 
 deployment: .venv/.dev-installed ## Every service of docker-compose.yml by hand, with PostgreSQL; 40 minutes
 	$(BIN)/pytest -m soak hl_assets_tests/deployment

@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,23 +27,30 @@ def main() -> int:
     plan = calm_plan(chosen.slots) if chosen.calm else make_plan(chosen.slots, chosen.seed)
     if chosen.folder is None:
         with TemporaryDirectory(prefix="hl_assets_soak_") as folder:
-            return run(plan, Path(folder), wallets=chosen.wallets, seed=chosen.seed)
+            return run(plan, Path(folder), wallets=chosen.wallets, seed=chosen.seed, on_slot=tell)
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    return run(plan, chosen.folder.resolve(), wallets=chosen.wallets, seed=chosen.seed)
+    return run(plan, chosen.folder.resolve(), wallets=chosen.wallets, seed=chosen.seed, on_slot=tell)
 
 
-def run(plan: list[SlotPlan], folder: Path, *, wallets: int, seed: int) -> int:
-    """Play a plan in a folder, audit it in a process of its own, and print what came of it."""
-    began = time.perf_counter()
+def tell(slot: SlotPlan, status: str) -> None:
+    """One line about a slot that was played."""
+    faults = " ".join(f"{rule['endpoint']}:{rule['kind']}" for rule in slot.faults)
+    told = f"{slot.number:4d} {slot.slot:%m-%d %H:%M} {status:8} {slot.disruption or '-'} {faults}"
+    print(f"{time.strftime('%H:%M:%S')} {told}", flush=True)
 
-    def tell(slot: SlotPlan, status: str) -> None:
-        faults = " ".join(f"{rule['endpoint']}:{rule['kind']}" for rule in slot.faults)
-        told = f"{slot.number:4d} {slot.slot:%m-%d %H:%M} {status:8} {slot.disruption or '-'} {faults}"
-        print(f"{time.perf_counter() - began:8.1f} s {told}", flush=True)
 
+def run(
+    plan: list[SlotPlan],
+    folder: Path,
+    *,
+    wallets: int,
+    seed: int,
+    on_slot: Callable[[SlotPlan, str], None] = lambda _slot, _status: None,
+) -> int:
+    """Play a plan in a folder, audit it in a process of its own, and print what came of it; 1 if anything is wrong."""
     soak = Soak(plan, folder, wallets=wallets, seed=seed)
     try:
-        soak.play(tell)
+        soak.play(on_slot)
         audit = subprocess.run(
             [sys.executable, "-m", "hl_assets_tests.soak.audit", soak.server.url(), str(folder)],
             cwd=folder,

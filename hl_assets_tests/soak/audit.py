@@ -131,7 +131,13 @@ class Journal:
             settled[event["day"]] = derived.get(event["id"])
         self.unsettled_days = sorted(day for day, status in settled.items() if status != "success")
         self.by_now = {attempt.now_ms: attempt for attempt in self.attempts}
-        self.by_run = {attempt.run_id: attempt for attempt in self.attempts if attempt.run_id}
+        self.present_of_run = {attempt.run_id: attempt.now_ms for attempt in self.attempts if attempt.run_id}
+        runs = {event["id"]: event.get("run_id") for event in of["derived"]}
+        self.present_of_run |= {
+            runs[event["id"]]: milliseconds_of(event["now"])
+            for event in of["derive"]
+            if runs.get(event["id"])
+        }
 
     @cached_property
     def slots_that_ran(self) -> set[int]:
@@ -755,7 +761,7 @@ class Audit:
         published = self.manifest.current("wallet_metrics")
         for slot, wallet, scope, n_points, first_ms, last_ms, account_value in self.store.rows(sql):
             where = f"{slot_name(slot)} {wallet}"
-            author = self.journal.by_run.get(published[slot].run_id)
+            present_ms = self.journal.present_of_run.get(published[slot].run_id)
             known, value_at = self._points.visible(wallet, scope, slot)
             finding.expect(n_points <= len(known), f"{where}: {n_points} points, {len(known)} were known")
             if last_ms is None:
@@ -768,8 +774,8 @@ class Audit:
                     _same(value_at[last_ms], account_value),
                     f"{where}: account value {account_value}, its last point says {value_at[last_ms]}",
                 )
-            if author is not None:
-                surely = self._points.surely_seen(wallet, scope, slot, author.now_ms)
+            if present_ms is not None:
+                surely = self._points.surely_seen(wallet, scope, slot, present_ms)
                 finding.expect(
                     n_points >= surely,
                     f"{where}: {n_points} points, although {surely} were known when derived",

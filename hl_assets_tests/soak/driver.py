@@ -188,7 +188,7 @@ class Soak:
             "worker_kill_seen": lambda: self._kill_worker(self._worker),
             "both_kill": self._kill_both,
             "server_kill": self._kill_server,
-            "server_stop": self.server.stop,
+            "server_stop": self._stop_server,
             "server_pause": self._pause_server,
             "exchange_kill": self._bounce_exchange,
         }
@@ -223,6 +223,10 @@ class Soak:
 
     def _kill_server(self) -> None:
         self._journal.write("kill", what="server", alive=self.server.signal(signal.SIGKILL))
+
+    def _stop_server(self) -> None:
+        self._journal.write("kill", what="server", how="stopped")
+        self.server.stop()
 
     def _kill_both(self) -> None:
         self._kill_server()

@@ -65,8 +65,8 @@ class WorkerProcess:
         try:
             process.stdin.write(json.dumps({"do": do, **order}) + "\n")
             process.stdin.flush()
-        except BrokenPipeError as error:
-            raise KilledError(self.name) from error
+        except BrokenPipeError:
+            pass  # it has ended: there is no answer to come, and `_answer` says so
         return self._answer()
 
     def start(self) -> None:
@@ -121,6 +121,10 @@ class WorkerProcess:
                 os.kill(self.pid, signal.SIGUSR1)  # it writes where it hangs into its log
             raise TimeoutError(f"worker {self.name} has not answered for {_PATIENCE_SECONDS:.0f} s") from None
         if line is None:
+            assert self._process is not None
+            status = self._process.wait(60)
+            if status != -signal.SIGKILL:
+                raise RuntimeError(f"worker {self.name} ended by itself ({status}); its log says why")
             raise KilledError(self.name)
         answer: Answer = json.loads(line)
         return answer

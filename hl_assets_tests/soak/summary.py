@@ -47,6 +47,7 @@ class Summary:
         self.attempts = [event for event in events if event["event"] == "attempt"]
         self.kills = [event for event in events if event["event"] == "kill"]
         self.derived = [event for event in events if event["event"] == "derived"]
+        self.freshness = [event for event in events if event["event"] == "freshness"]
         self.seconds = events[-1]["wall"] - events[0]["wall"]
 
     def bounds(self) -> list[Bound]:
@@ -72,6 +73,7 @@ class Summary:
         yield f"{len(self.attempts)} runs asked for ({_counts(kinds)}): {_counts(statuses)}; {self.seconds:.0f} s in all"
         yield f"processes killed, stopped or paused: {_counts(kills)}"
         yield f"runs of derived tables alone: {_counts(Counter(one['status'] for one in self.derived))}"
+        yield f"runs of the freshness watch: {_counts(Counter(one['status'] for one in self.freshness))}"
         ticks = [outcome["seconds"] for outcome in self.outcomes if outcome["status"] == "success"]
         for name, values in (("seconds a tick", ticks), *self._series()):
             quarters = " ".join(f"{statistics.median(part):10.3f}" for part in _split(values, 4) if part)

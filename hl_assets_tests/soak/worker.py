@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import dagster as dg
 
@@ -57,6 +58,15 @@ class Worker:
         warehouse_resource.__version__ = code_version
         self._instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(self._settings(None))))
 
+    def __enter__(self) -> Self:
+        self._instance.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._instance.__exit__(kind, error, trace)
+
     def obey(self, order: dict[str, Any]) -> Answer:
         """Carry one order out.
 
@@ -80,12 +90,12 @@ class Worker:
         """Evaluate the schedule for a slot, and run what it requests unless a run has its key already."""
         defs = self._defs(now)
         schedule = defs.resolve_schedule_def("every_slot")
-        context = dg.build_schedule_context(
+        with dg.build_schedule_context(
             instance=self._instance,
             scheduled_execution_time=parse_instant(slot),
             repository_def=defs.get_repository_def(),
-        )
-        data = schedule.evaluate_tick(context)
+        ) as context:
+            data = schedule.evaluate_tick(context)
         if not data.run_requests:
             return {"status": "skipped", "why": data.skip_message}
         (request,) = data.run_requests
@@ -221,10 +231,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     chosen = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    worker = Worker(chosen["settings"], chosen["code_version"])
-    answers.write(json.dumps({"status": "ready"}) + "\n")
-    for line in sys.stdin:
-        answers.write(json.dumps(worker.obey(json.loads(line))) + "\n")
+    with Worker(chosen["settings"], chosen["code_version"]) as worker:
+        answers.write(json.dumps({"status": "ready"}) + "\n")
+        for line in sys.stdin:
+            answers.write(json.dumps(worker.obey(json.loads(line))) + "\n")
 
 
 if __name__ == "__main__":
