@@ -73,7 +73,7 @@ def test_the_api_serves_a_reconstructed_slot_and_says_so(ticked: Platform) -> No
         app = create_app(ticked.settings.model_copy(update={"api_rate_per_minute": 0}), store, launcher=None)
         with TestClient(app) as client:
             past = {"as_of": "2026-05-25T00:00:00Z"}
-            ranking = client.get("/wallets", params={**past, "entity_filter": "none"})
+            ranking = client.get("/v1/leaderboard", params=past)
             page = client.get(f"/v1/wallets/{wallet}", params=past)
     assert ranking.status_code == page.status_code == 200, (ranking.text, page.text)
     assert ranking.json()["origin"] == page.json()["origin"] == "reconstructed"

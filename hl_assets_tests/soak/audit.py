@@ -339,7 +339,7 @@ class Store:
             "SELECT sorting_key FROM system.tables WHERE database = currentDatabase() "
             f"AND name IN ('{table}__versions', '{table}__entries')"
         )
-        return [name.strip(" `") for name in str(self.rows(sql)[0][0]).split(",")]
+        return [name.strip(" `()") for name in str(self.rows(sql)[0][0]).split(",")]
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def unknown_wallet(view: View) -> ProblemError:
     """The problem of a wallet that the snapshot does not have."""
     return ProblemError(
         UNKNOWN_WALLET,
-        f"the wallet was neither fetched nor on the leaderboard at {slot_text(view.snapshot.as_of)}; /v1/leaderboard lists "
+        f"the wallet was neither fetched, nor on the leaderboard, nor measured at {slot_text(view.snapshot.as_of)}; /v1/leaderboard lists "
         "wallets, `as_of` chooses another slot",
     )
 
@@ -157,7 +157,7 @@ def wallet_document(view: View, wallet: str) -> models.WalletAnswer:
         ProblemError: 404 for an unknown wallet.
     """
     rows = read_wallet(view.store, view.snapshot, wallet)
-    if rows.account is None and rows.fetch is None:
+    if rows.account is None and rows.fetch is None and rows.metrics is None:
         raise unknown_wallet(view)
     missing: dict[str, str] = {}
     if rows.account is None:
