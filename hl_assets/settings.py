@@ -181,7 +181,8 @@ class Settings(BaseSettings):
     )
     fetch_deadline_seconds: float = setting(
         "HYPERLIQUID_FETCH_DEADLINE_SECONDS",
-        540.0,
+        # 600 wallets are ten windows of the budget: 549 s, and up to 10 s more when the slot before spent late.
+        565.0,
         "Portfolios not fetched this long after the step began are recorded as failed, so a slow exchange cannot "
         "swallow the next slots.",
         gt=0,
@@ -221,7 +222,8 @@ class Settings(BaseSettings):
     )
     fetch_reserve_seconds: float = setting(
         "FETCH_RESERVE_SECONDS",
-        60.0,
+        # The tenth window of a slot must begin before it; deriving 600 wallets takes some 10 s on two processors.
+        25.0,
         "With FETCH_PLAN=board, the time at a slot's end that is planned without fetches, for what is derived from them.",
         ge=0,
         lt=600,

@@ -210,3 +210,34 @@ def test_dagsters_storage_is_postgresql_or_nothing() -> None:
     assert Settings().dagster_postgres_address is None
     with pytest.raises(ValidationError, match="must begin with postgresql"):
         Settings.load(dagster_postgres_url="mysql://d@db/dagster")
+
+
+def windows_used(reserve: float, deadline: float, start: float, n_slots: int = 120) -> float:
+    """Share of ten windows of the budget a slot that consecutive slots use.
+
+    A slot spends whole windows of 61 s, the limiter's: the first as soon as the last one before it is over.
+    """
+    spent, free_at = 0, 0.0
+    for number in range(n_slots):
+        begin = 600.0 * number
+        ends = min(begin + 600 - reserve, begin + start + deadline)
+        at = max(begin + start, free_at)
+        while at <= ends:
+            spent, free_at = spent + 1, at + 61
+            at += 61
+    return spent / (10 * n_slots)
+
+
+@pytest.mark.parametrize("start", [5, 10, 15, 20])
+def test_the_defaults_use_the_exchanges_budget_and_leave_time_to_derive(start: float) -> None:
+    settings = Settings()
+    reserve, deadline = settings.fetch_reserve_seconds, settings.fetch_deadline_seconds
+    assert windows_used(reserve, deadline, start) >= 0.95
+    assert windows_used(0, deadline, start) >= 0.95, "with FETCH_PLAN=top only the deadline ends it"
+    assert start + deadline <= 600 - 15, "a tick that is not over when the next one is due costs a slot"
+    assert reserve >= 20
+
+
+def test_a_longer_reserve_or_a_shorter_deadline_would_waste_it() -> None:
+    assert windows_used(60, 565, 10) == 0.9
+    assert windows_used(25, 540, 10) == 0.9

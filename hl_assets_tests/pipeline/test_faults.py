@@ -173,7 +173,7 @@ def test_the_same_wallets_are_published_after_a_storm(first_tick: FirstTick, tic
     for rule in TRANSIENT[:4]:
         ticked.fault(endpoint="info", probability=0.2, **rule)
     ticked.at(SLOT + timedelta(minutes=10))
-    ticked.overrides = {"max_attempts": 8}
+    ticked.overrides = {"max_attempts": 20}
     assert ticked.tick().success
     stormy = ticked.read()
     del calm["equity_curves"]  # keeps a day's newest slot only
