@@ -104,7 +104,7 @@ def test_everything_starts_and_stops_together(dev: Dev) -> None:
     """Stopped as a service manager does it."""
     wait_for(f"{dev.ui}/server_info", 90)
     nodes = httpx.post(f"{dev.ui}/graphql", json={"query": _LINEAGE}, trust_env=False).json()
-    assert len(nodes["data"]["assetNodes"]) == 8
+    assert len(nodes["data"]["assetNodes"]) == 10
     assert answers(f"{dev.exchange}/sandbox/clock")
     wait_for(f"{dev.api}/healthz", 30)
     assert status(dev.clickhouse) is not None

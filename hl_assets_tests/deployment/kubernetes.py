@@ -100,6 +100,7 @@ def instance_config() -> dict[str, Any]:
         "schedule_storage": ("dagster_postgres.schedule_storage", "PostgresScheduleStorage"),
     }
     threads = chart["dagsterDaemon"]["schedules"]
+    watching = chart["dagsterDaemon"]["sensors"]
     return {
         **{
             name: {"module": module, "class": kind, "config": {"postgres_db": database}}
@@ -107,6 +108,7 @@ def instance_config() -> dict[str, Any]:
         },
         "run_launcher": {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": launcher_config()},
         "schedules": {"use_threads": threads["useThreads"], "num_workers": threads["numWorkers"]},
+        "sensors": {"use_threads": watching["useThreads"], "num_workers": watching["numWorkers"]},
         "telemetry": chart["telemetry"],
         **chart["additionalInstanceConfig"],
     }

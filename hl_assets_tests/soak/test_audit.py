@@ -15,7 +15,7 @@ from hl_assets_tests.soak.audit import Audit, Journal, UnusableEvidenceError, ma
 from hl_assets_tests.soak.driver import DATABASE, Soak
 from hl_assets_tests.soak.plan import FIRST_SLOT, SLOT, calm_plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 FIRST, SECOND, LAST = (
     f"toDateTime({int((FIRST_SLOT + SLOT * number).timestamp())}, 'UTC')" for number in range(3)
