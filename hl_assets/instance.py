@@ -5,7 +5,7 @@ Dagster runs; the other settings of the instance (`dagster.yaml`).
 
 Dagster's own `storage:` entry names one kind of storage, and `env:` in it must be set. So `dagster.yaml` names
 `PlatformInstance` instead, which tells Dagster its defaults: with DAGSTER_POSTGRES_URL set, PostgreSQL; else SQLite in
-the folder of the `dagster.yaml`, as Dagster does without any entry. An explicit `storage:` entry still wins.
+the folder of the `dagster.yaml`, where Dagster itself would have it (`sqlite_storage`). An explicit `storage:` entry still wins.
 
 Dagster hands a description of its instance to every process it starts, in Kubernetes as an argument of a pod. So the
 description names `PostgresStorage`, without the URL: each process reads the URL from its own settings.
@@ -21,6 +21,7 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from hl_assets.settings import Settings
+from hl_assets.sqlite_storage import SqliteStorage
 
 
 class StorageError(Exception):
@@ -43,11 +44,17 @@ class PlatformInstance(DagsterInstance):
             base_dir: The folder of the `dagster.yaml`.
         """
         defaults = dict(InstanceRef.config_defaults(base_dir))
-        if Settings().dagster_postgres_address is not None:
-            ours = {"module": PostgresStorage.__module__, "class": PostgresStorage.__name__, "config": {}}
-            keys = ("storage", "run_storage", "event_log_storage", "schedule_storage")
-            defaults |= dict(zip(keys, configurable_storage_data({"custom": ours}, {}), strict=True))
-        return defaults
+        in_postgres = Settings().dagster_postgres_address is not None
+        ours: dict[str, Any] = (
+            _storage(PostgresStorage, {}) if in_postgres else _storage(SqliteStorage, {"base_dir": base_dir})
+        )
+        keys = ("storage", "run_storage", "event_log_storage", "schedule_storage")
+        return defaults | dict(zip(keys, configurable_storage_data({"custom": ours}, {}), strict=True))
+
+
+def _storage(kind: type, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A storage as `dagster.yaml` would name it."""
+    return {"module": kind.__module__, "class": kind.__name__, "config": config}
 
 
 class PostgresStorage(DagsterStorage, ConfigurableClass):

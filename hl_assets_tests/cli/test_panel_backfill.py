@@ -94,7 +94,7 @@ def ranking_from_scratch(samples: pd.DataFrame, slot: pd.Timestamp, settings: Se
         grader_scores=np.full((len(wallets), 6), np.nan),
         valid_grade=np.zeros(len(wallets), dtype=np.bool_),
         trust=trust,
-        trust_reasons=[None] * len(wallets),
+        trust_reasons=["not comparable" if np.isnan(one) else None for one in trust],
         config=config,
     )
     ranks = scored.scores["weighted_score"].rank
