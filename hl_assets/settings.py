@@ -389,6 +389,13 @@ class Settings(BaseSettings):
         "Database; unset: the URL's, else hl_assets for live and hl_assets_<source> otherwise.",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
     )
+    clickhouse_cluster: str | None = setting(
+        "CLICKHOUSE_CLUSTER",
+        None,
+        "Cluster of CLICKHOUSE_URL's server, as its remote_servers names it: tables are replicated, and those of wallets spread "
+        "over its shards. Unset: one server. For a new database only.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+    )
     embedded_idle_seconds: int = setting(
         "EMBEDDED_IDLE_SECONDS",
         900,

@@ -1,7 +1,7 @@
 """`hl-assets migrate`: make the warehouse fit this version, before anything else starts.
 
-Belongs here: what is said about it. Does not belong here: which statements (`hl_assets.warehouse.ddl`), running them
-(`hl_assets.warehouse.connection`).
+Belongs here: what is said about it. Does not belong here: which statements (`hl_assets.warehouse.migrations`,
+`hl_assets.warehouse.schema_changes`), running them (`hl_assets.warehouse.upgrade`).
 """
 
 import sys
@@ -10,10 +10,11 @@ from hl_assets.resources.warehouse import warehouse_config
 from hl_assets.schemas import TABLES
 from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.upgrade import Upgrade, plan_upgrade, upgrade
 
 
 def run_migrate(values: dict[str, object], *, dry_run: bool) -> int:
-    """Create what is missing and replace views that changed; may be repeated.
+    """Carry out the migrations the database lacks, create what is missing and replace views that changed; may be repeated.
 
     Args:
         values: Settings that were given, by field name.
@@ -25,23 +26,39 @@ def run_migrate(values: dict[str, object], *, dry_run: bool) -> int:
 
     Raises:
         SchemaMismatchError: Without `dry_run`, the same.
+        MigrationHistoryError: A newer version migrated the database, or a recorded migration was edited.
         WarehouseError: The warehouse cannot be reached.
     """
     settings = Settings.load(**values)
     with Warehouse(warehouse_config(settings), comment={"command": "hl-assets migrate"}) as store:
-        changes = store.planned_changes(TABLES)
-        if not dry_run:
-            store.ensure_tables(TABLES)
-            _say(f"database {store.database}: {len(changes.statements)} statements run" if changes.statements else
-                 f"database {store.database} is up to date")  # fmt: skip
-            return 0
-        for statement in changes.statements:
+        if dry_run:
+            return _show(store, plan_upgrade(store, TABLES))
+        done = upgrade(store, TABLES, say=_say)
+        statements = sum(len(sql) for _, sql in done.migrations) + len(done.statements)
+        if done.is_empty:
+            _say(f"database {store.database} is up to date")
+        else:
+            _say(
+                f"database {store.database}: {statements} statements run, {len(done.migrations)} migrations recorded"
+            )
+        return 0
+
+
+def _show(store: Warehouse, planned: Upgrade) -> int:
+    for migration, statements in planned.migrations:
+        _say(
+            f"-- migration {migration.number}: {migration.title}"
+            + ("" if statements else " (nothing left to do)")
+        )
+        for statement in statements:
             _say(f"{statement};\n")
-        for difference in changes.differences:
-            _say(f"-- differs, and is never changed by itself: {difference}")
-        if not changes.statements and not changes.differences:
-            _say(f"-- database {store.database} is up to date")
-        return 1 if changes.differences else 0
+    for statement in planned.statements:
+        _say(f"{statement};\n")
+    for difference in planned.differences:
+        _say(f"-- differs, and is never changed by itself: {difference}")
+    if planned.is_empty:
+        _say(f"-- database {store.database} is up to date")
+    return 1 if planned.differences else 0
 
 
 def _say(text: str) -> None:

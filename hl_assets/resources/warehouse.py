@@ -69,6 +69,7 @@ def warehouse_config(settings: Settings) -> WarehouseConfig:
     return WarehouseConfig(
         url=settings.clickhouse_address,
         database=settings.database,
+        cluster=settings.clickhouse_cluster,
         home=settings.home.resolve() / "clickhouse",
         idle_stop_seconds=settings.embedded_idle_seconds,
     )

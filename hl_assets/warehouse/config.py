@@ -66,6 +66,7 @@ class WarehouseConfig:
     Attributes:
         url: `CLICKHOUSE_URL`; None = the embedded ClickHouse under `home`. Never part of a repr: it may hold a password.
         database: Database; None = the one the URL names, else `hl_assets`.
+        cluster: Cluster that the server belongs to, as its `remote_servers` names it; None: tables on that server alone.
         home: Data folder of the embedded ClickHouse; needed when `url` is None.
         idle_stop_seconds: An embedded server started by this process stops itself after so long without a request;
             0 = never.
@@ -77,6 +78,7 @@ class WarehouseConfig:
 
     url: str | None = field(default=None, repr=False)
     database: str | None = None
+    cluster: str | None = None
     home: Path | None = None
     idle_stop_seconds: float = 0
     connect_timeout_seconds: float = 10
@@ -88,6 +90,10 @@ class WarehouseConfig:
         if self.url is None and self.home is None:
             raise ClickHouseUrlError(
                 "neither a ClickHouse URL nor a folder for the embedded ClickHouse is configured; give one of them"
+            )
+        if self.cluster is not None and self.url is None:
+            raise ClickHouseUrlError(
+                f"CLICKHOUSE_CLUSTER={self.cluster} needs CLICKHOUSE_URL: the embedded ClickHouse is one server"
             )
 
 

@@ -28,7 +28,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.poolmanager import PoolManager
 
 from hl_assets.schemas.contract import TableContract
-from hl_assets.warehouse import ddl
+from hl_assets.warehouse import ddl, schema_changes
 from hl_assets.warehouse.config import DEFAULT_DATABASE, Endpoint, WarehouseConfig, parse_clickhouse_url
 from hl_assets.warehouse.embedded.process import ensure_running
 from hl_assets.warehouse.errors import (
@@ -48,6 +48,18 @@ _UNKNOWN_TABLE = 60
 _POOL_SIZE = 32
 _PORTION = 2_000
 _CREATION_LOCK = threading.Lock()
+_CLUSTER_SETTINGS = {
+    # An insert is answered when every shard has its rows, not when they are queued to be sent.
+    "distributed_foreground_insert": 1,
+    # A slice is published after its rows: whoever sees the manifest's line must see the rows, on whichever replica. So inserts wait
+    # for most replicas, and a replica that lacks one of them refuses to answer instead of answering without it.
+    "insert_quorum": "auto",
+    "insert_quorum_parallel": 0,
+    "select_sequential_consistency": 1,
+    # Subqueries over tables of wallets are asked once, of all shards.
+    "distributed_product_mode": "global",
+}
+"""https://clickhouse.com/docs/operations/settings/settings names each of them."""
 
 
 class _Link:
@@ -157,6 +169,7 @@ class Warehouse:
         endpoint = self._link.endpoint
         self.database = config.database or (endpoint.database if endpoint else None) or DEFAULT_DATABASE
         ddl.identifier(self.database)
+        self.layout = ddl.Layout(config.cluster, self.database) if config.cluster else ddl.ONE_SERVER
 
     def __repr__(self) -> str:
         where = self._link.endpoint or f"embedded in {self._config.home}"
@@ -347,39 +360,32 @@ class Warehouse:
         except (ClickHouseError, OSError) as error:
             raise self._failed(client, error) from error
 
-    def planned_changes(self, contracts: Iterable[TableContract]) -> ddl.Changes:
-        """What `ensure_tables` would do and what it would refuse, without doing it."""
-        wanted = list(contracts)
-        stored = self._stored(ddl.object_names(wanted))
-        changes = ddl.plan_changes(wanted, stored)
-        first = () if stored or not changes.statements else (ddl.create_database(self.database),)
-        return ddl.Changes((*first, *changes.statements), changes.differences)
-
     def ensure_tables(self, contracts: Iterable[TableContract]) -> None:
         """Create the database, the manifest and each contract's tables and views, as far as they are missing.
 
         Costs two small queries when there is nothing to do. Views, comments and codecs follow their contract by
-        themselves; a stored table whose columns or keys differ is never changed.
+        themselves; a stored table whose columns or keys differ is never changed here (`upgrade`).
 
         Raises:
             SchemaMismatchError: A stored table has other columns or keys than its contract; lists the differences.
         """
         wanted = list(contracts)
         with _CREATION_LOCK:
-            stored = self._stored(ddl.object_names(wanted))
-            changes = ddl.plan_changes(wanted, stored)
+            stored = self.stored_objects(schema_changes.object_names(wanted, self.layout))
+            changes = schema_changes.plan_changes(wanted, stored, self.layout)
             if changes.differences:
                 raise SchemaMismatchError(
                     _mismatch_message(self.database, changes.differences), changes.differences
                 )
             if not stored and changes.statements:
-                self._command_anywhere(ddl.create_database(self.database))
+                self._command_anywhere(ddl.create_database(self.database, self.layout))
             for statement in changes.statements:
                 self.command(statement)
 
     def drop_database(self) -> None:
         """Drop the whole database. For tests and for starting over; nothing asks again."""
-        self._command_anywhere(f"DROP DATABASE IF EXISTS {ddl.identifier(self.database)} SYNC")
+        name = ddl.identifier(self.database)
+        self._command_anywhere(f"DROP DATABASE IF EXISTS {name}{self.layout.on_cluster} SYNC")
 
     # How statements are run
 
@@ -399,6 +405,8 @@ class Warehouse:
         # An insert equal to an earlier, deleted one must not be taken for its repetition (ClickHouse#61565).
         if "deduplicate_insert" in client.server_settings:
             settings["deduplicate_insert"] = "disable"
+        if self.layout.cluster is not None:
+            settings |= _CLUSTER_SETTINGS
         return settings | {"database": self.database} if database else settings
 
     def _repeatedly(self, call: Callable[[Client], _T]) -> _T:
@@ -430,9 +438,9 @@ class Warehouse:
         """A statement outside the database, which may not exist yet."""
         self._repeatedly(lambda client: client.command(sql, settings=self._settings(client, database=False)))
 
-    def _stored(self, names: list[str]) -> dict[str, ddl.StoredTable]:
+    def stored_objects(self, names: Sequence[str]) -> dict[str, schema_changes.StoredTable]:
         """What `system.tables` and `system.columns` say of the named objects; works without the database too."""
-        bound = {"database": self.database, "names": names}
+        bound = {"database": self.database, "names": list(names)}
         tables_sql = (
             "SELECT name, engine, comment, sorting_key, partition_key FROM system.tables "
             "WHERE database = {database:String} AND name IN {names:Array(String)}"
@@ -456,7 +464,7 @@ class Warehouse:
             columns.setdefault(table, {})[name] = (kind, comment)
             codecs.setdefault(table, {})[name] = codec
         return {
-            name: ddl.StoredTable(
+            name: schema_changes.StoredTable(
                 engine, comment, sorting_key, partition_key, columns.get(name, {}), codecs.get(name, {})
             )
             for name, engine, comment, sorting_key, partition_key in tables
@@ -509,5 +517,6 @@ def _mismatch_message(database: str, differences: Sequence[str]) -> str:
     lines = "\n  ".join(differences)
     return (
         f"stored tables in database {database!r} do not fit this version's contracts:\n  {lines}\n"
-        "Alter them by hand, or use another database (or another folder for the embedded ClickHouse) and publish again."
+        "If they were made by an older version, run `hl-assets migrate`. What it names as well, alter by hand, or use another "
+        "database (or another folder for the embedded ClickHouse) and publish again."
     )

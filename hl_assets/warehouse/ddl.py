@@ -1,7 +1,7 @@
 """SQL that defines the warehouse, generated from the table contracts.
 
-Belongs here: pure functions from contracts to SQL, and the comparison of what is stored with what contracts say. Does
-not belong here: running SQL (`connection`), publishing (`publish`).
+Belongs here: pure functions from contracts to SQL, on one server or a cluster. Does not belong here: comparing what is stored
+with it (`schema_changes`), changing what is stored (`migrations`), running SQL (`connection`), publishing (`publish`).
 
 For each contract `x` that is stored in slices there are three objects:
 
@@ -14,18 +14,34 @@ the tables behind a view are resolved later, when the outer query is planned. So
 its snapshot of `publications` and then that of the rows: every version it may select is stored completely by then, and
 the publisher keeps versions that were replaced a moment ago. Reading `x__versions` directly in `x` would take the rows'
 snapshot first, and a version published in between would be selected with its rows missing: measured, an empty slice.
+
+On a cluster (`Layout`) the names are the same, and so are the queries:
+
+- a table of wallets is a Distributed table over `x__versions__local`, a Replicated table on each shard; a wallet's rows are
+  all on one shard, so a ledger's FINAL is right, and wallets are grouped where they are;
+- any other table, and the manifest, is a Replicated table of which every server has all of it;
+- the view asks the manifest once, where the query arrived (GLOBAL IN): asked by each shard for itself, two shards could
+  show two versions of a slice.
+
+Each server of the cluster needs the macros `shard` and `replica`.
+Sources: https://clickhouse.com/docs/engines/table-engines/mergetree-family/replication,
+https://clickhouse.com/docs/engines/table-engines/special/distributed,
+https://clickhouse.com/docs/sql-reference/operators/in#distributed-subqueries
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hl_assets.schemas.contract import ColumnSpec, TableContract
 from hl_assets.warehouse.codecs import codec_of_type
 
 PUBLICATIONS = "publications"
+MIGRATIONS = "schema_migrations"
 VERSION_COLUMN = "_version"
+SHARDED_BY = "wallet"
+"""The column by which a cluster spreads rows."""
 
 PUBLICATION_COLUMNS: Mapping[str, str] = {
     "table_name": "LowCardinality(String)",
@@ -54,7 +70,6 @@ _PUBLICATION_COMMENTS = {
 _CURRENT_VERSIONS = """SELECT as_of, version FROM {publications}
     WHERE table_name = {table}
     ORDER BY table_name DESC, as_of DESC, version DESC LIMIT 1 BY as_of"""
-_DEFINITION = re.compile(r"\[definition ([0-9a-f]{12})\]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -73,6 +88,70 @@ def text_literal(text: str) -> str:
     """Text as a SQL string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where tables are.
+
+    Attributes:
+        cluster: Name of the cluster in ClickHouse's `remote_servers`; None: one server.
+        database: The database; empty on one server, where nothing asks for it.
+
+    Raises:
+        ValueError: Not a plain name.
+    """
+
+    cluster: str | None = None
+    database: str = ""
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None:
+            identifier(self.cluster)
+            identifier(self.database)
+
+    @property
+    def on_cluster(self) -> str:
+        """What a statement says so that every server carries it out; begins with a blank, or is empty."""
+        return f" ON CLUSTER {identifier(self.cluster)}" if self.cluster else ""
+
+    def is_sharded(self, contract: TableContract) -> bool:
+        """Whether a contract's rows are spread over shards."""
+        return self.cluster is not None and SHARDED_BY in contract.column_names
+
+    def held_table(self, contract: TableContract) -> str:
+        """Name of the table in which a contract's rows lie on a server: the one to delete from and to alter."""
+        name = stored_table(contract)
+        return f"{name}__local" if self.is_sharded(contract) else name
+
+    def system_table(self, name: str) -> str:
+        """A `system` table as a table expression: of this server, or of one replica of each shard."""
+        if self.cluster is None:
+            return f"system.{identifier(name)}"
+        return f"cluster({text_literal(self.cluster)}, system.{identifier(name)})"
+
+    def engine(self, kind: str, *, sharded: bool) -> str:
+        """A table's engine, `MergeTree` or `ReplacingMergeTree`, as it is on this layout."""
+        if self.cluster is None:
+            return kind
+        path, replica = (
+            ("/clickhouse/tables/{shard}/{database}/{table}", "{replica}")
+            if sharded
+            else ("/clickhouse/tables/all/{database}/{table}", "{shard}-{replica}")
+        )
+        return f"Replicated{kind}({text_literal(path)}, {text_literal(replica)})"
+
+    def distributed(self, table: str) -> str:
+        """The engine that spreads rows over the tables of this name on all shards."""
+        if self.cluster is None:
+            raise ValueError("one server has no Distributed tables")
+        return (
+            f"Distributed({text_literal(self.cluster)}, {text_literal(self.database)}, {text_literal(table)}, "
+            f"cityHash64({identifier(SHARDED_BY)}))"
+        )
+
+
+ONE_SERVER = Layout()
 
 
 def versions_table(contract: TableContract) -> str:
@@ -112,12 +191,12 @@ def comment_of(spec: ColumnSpec) -> str:
     return f"{spec.description} [{spec.unit}]" if spec.unit else spec.description
 
 
-def create_database(database: str) -> str:
+def create_database(database: str, layout: Layout = ONE_SERVER) -> str:
     """SQL that creates the database if it is missing."""
-    return f"CREATE DATABASE IF NOT EXISTS {identifier(database)}"
+    return f"CREATE DATABASE IF NOT EXISTS {identifier(database)}{layout.on_cluster}"
 
 
-def create_publications() -> str:
+def create_publications(layout: Layout = ONE_SERVER) -> str:
     """SQL of the manifest. Not partitioned: one insert is one part, so a commit is atomic across tables and slots."""
     lines = [
         f"    {identifier(name)} {kind}{' DEFAULT now64(3)' if name == 'published_at' else ''}"
@@ -125,15 +204,33 @@ def create_publications() -> str:
         for name, kind in PUBLICATION_COLUMNS.items()
     ]
     return (
-        f"CREATE TABLE IF NOT EXISTS {identifier(PUBLICATIONS)} (\n" + ",\n".join(lines) + "\n)\n"
-        "ENGINE = MergeTree\n"
+        f"CREATE TABLE IF NOT EXISTS {identifier(PUBLICATIONS)}{layout.on_cluster} (\n"
+        + ",\n".join(lines)
+        + "\n)\n"
+        f"ENGINE = {layout.engine('MergeTree', sharded=False)}\n"
         "ORDER BY (table_name, as_of, version)\n"
         "COMMENT 'What is published: the largest version of each slice, unless withdrawn'"
     )
 
 
-def create_stored_table(contract: TableContract) -> str:
-    """SQL of the table that stores a contract's rows."""
+def create_migrations(layout: Layout = ONE_SERVER) -> str:
+    """SQL of the table that records which migrations were carried out."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS {identifier(MIGRATIONS)}{layout.on_cluster} (\n"
+        "    `number` UInt32 COMMENT 'Its place among the migrations',\n"
+        "    `title` String COMMENT 'What it does',\n"
+        "    `digest` String COMMENT 'Digest of its steps',\n"
+        "    `code_version` String COMMENT 'Version of the code that carried it out, or made the tables as they are after it',\n"
+        "    `applied_at` DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'When it was recorded, by the server''s clock'\n"
+        ")\n"
+        f"ENGINE = {layout.engine('ReplacingMergeTree', sharded=False)}\n"
+        "ORDER BY number\n"
+        "COMMENT 'Migrations of this database; hl-assets migrate writes it'"
+    )
+
+
+def create_stored_tables(contract: TableContract, layout: Layout = ONE_SERVER) -> dict[str, str]:
+    """SQL of the table that stores a contract's rows, and of the one that spreads them over shards; by name, in order."""
     ledger = contract.storage == "ledger"
     comments = {spec.name: comment_of(spec) for spec in contract.columns}
     comments[VERSION_COLUMN] = "Publication the row belongs to"
@@ -144,13 +241,26 @@ def create_stored_table(contract: TableContract) -> str:
     ]
     order = ", ".join(identifier(name) for name in contract.order_by)
     what = "Entries" if ledger else "Every version of the rows"
-    return (
-        f"CREATE TABLE IF NOT EXISTS {identifier(stored_table(contract))} (\n" + ",\n".join(lines) + "\n)\n"
-        f"ENGINE = {'ReplacingMergeTree' if ledger else 'MergeTree'}\n"
+    held, sharded = layout.held_table(contract), layout.is_sharded(contract)
+    kind = "ReplacingMergeTree" if ledger else "MergeTree"
+    comment = text_literal(f"{what} of {contract.name}; query {contract.name} instead")
+    statements = {
+        held: f"CREATE TABLE IF NOT EXISTS {identifier(held)}{layout.on_cluster} (\n"
+        + ",\n".join(lines)
+        + "\n)\n"
+        f"ENGINE = {layout.engine(kind, sharded=sharded)}\n"
         f"PARTITION BY {contract.partition_by}\n"
         f"ORDER BY ({order})\n"
-        f"COMMENT {text_literal(f'{what} of {contract.name}; query {contract.name} instead')}"
-    )
+        f"COMMENT {comment}"
+    }
+    if sharded:
+        whole = stored_table(contract)
+        statements[whole] = (
+            f"CREATE TABLE IF NOT EXISTS {identifier(whole)}{layout.on_cluster} AS {identifier(held)}\n"
+            f"ENGINE = {layout.distributed(held)}\n"
+            f"COMMENT {comment}"
+        )
+    return statements
 
 
 def current_versions(contract: TableContract) -> str:
@@ -162,202 +272,40 @@ def current_versions(contract: TableContract) -> str:
     return _CURRENT_VERSIONS.format(publications=identifier(PUBLICATIONS), table=text_literal(contract.name))
 
 
-def create_rows_view(contract: TableContract, *, replace: bool = False) -> str:
+def create_rows_view(contract: TableContract, layout: Layout = ONE_SERVER, *, replace: bool = False) -> str:
     """SQL of the view that fixes the order of snapshots (see the module's docstring)."""
     names = ", ".join(identifier(name) for name in (*contract.column_names, VERSION_COLUMN))
     select = f"SELECT {names}\nFROM {identifier(versions_table(contract))}"
     comment = f"Stored rows of {contract.name}, published or not; query {contract.name} instead"
-    return _create_view(rows_view(contract), "", select, comment, replace=replace)
+    return _create_view(rows_view(contract), "", select, comment, layout, replace=replace)
 
 
-def create_public_view(contract: TableContract, *, replace: bool = False) -> str:
+def create_public_view(contract: TableContract, layout: Layout = ONE_SERVER, *, replace: bool = False) -> str:
     """SQL of the view people query."""
     columns = ",\n".join(
         f"    {identifier(spec.name)} {spec.clickhouse_type} COMMENT {text_literal(comment_of(spec))}"
         for spec in contract.columns
     )
     names = ", ".join(identifier(name) for name in contract.column_names)
+    within = "GLOBAL IN" if layout.is_sharded(contract) else "IN"
     source = (
         f"FROM {identifier(entries_table(contract))} FINAL"
         if contract.storage == "ledger"
         else f"FROM {identifier(rows_view(contract))}\n"
-        f"WHERE (as_of, {identifier(VERSION_COLUMN)}) IN (\n    {current_versions(contract)}\n)"
+        f"WHERE (as_of, {identifier(VERSION_COLUMN)}) {within} (\n    {current_versions(contract)}\n)"
     )
     select = f"SELECT {names}\n{source}"
     comment = " ".join(
         part for part in (contract.description, f"Grain: {contract.grain}.", contract.caution) if part
     )
-    return _create_view(contract.name, f" (\n{columns}\n)", select, comment, replace=replace)
+    return _create_view(contract.name, f" (\n{columns}\n)", select, comment, layout, replace=replace)
 
 
-def _create_view(name: str, columns: str, select: str, comment: str, *, replace: bool) -> str:
+def _create_view(name: str, columns: str, select: str, comment: str, layout: Layout, *, replace: bool) -> str:
     """A view's SQL; its comment carries a digest of its definition, so that a change is noticed."""
     digest = hashlib.sha256(f"{columns}\n{select}\n{comment}".encode()).hexdigest()[:12]
     create = "CREATE OR REPLACE VIEW" if replace else "CREATE VIEW IF NOT EXISTS"
-    return f"{create} {identifier(name)}{columns}\nAS {select}\nCOMMENT {text_literal(f'{comment} [definition {digest}]')}"
-
-
-def definition_of(comment: str) -> str | None:
-    """The digest in a view's comment (or in the SQL that creates it), None if there is none."""
-    match = _DEFINITION.search(comment)
-    return match.group(1) if match else None
-
-
-@dataclass(frozen=True)
-class StoredTable:
-    """A table or view as `system.tables` and `system.columns` describe it.
-
-    Attributes:
-        engine: `MergeTree`, `View`, ...
-        comment: Its comment.
-        sorting_key: As ClickHouse prints it, `a, b`.
-        partition_key: As ClickHouse prints it.
-        columns: Type and comment of each column, in order.
-        codecs: Codec of each column as ClickHouse prints it, `CODEC(ZSTD(1))`; empty for the server's default.
-    """
-
-    engine: str
-    comment: str = ""
-    sorting_key: str = ""
-    partition_key: str = ""
-    columns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    codecs: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What is needed to make the database fit the contracts.
-
-    Attributes:
-        statements: SQL, in order.
-        differences: What cannot be repaired by creating something; one line each.
-    """
-
-    statements: tuple[str, ...]
-    differences: tuple[str, ...]
-
-
-def plan_changes(contracts: Iterable[TableContract], stored: Mapping[str, StoredTable]) -> Changes:
-    """Compare contracts with what is stored.
-
-    Missing objects are created, changed views replaced, changed column comments and codecs updated. A codec is metadata:
-    rows that are stored take it when ClickHouse merges them. A stored table whose columns or keys differ is a difference:
-    rows may depend on it, so a person decides.
-    """
-    statements: list[str] = []
-    differences: list[str] = []
-    if PUBLICATIONS in stored:
-        expected = dict(PUBLICATION_COLUMNS)
-        differences += _column_differences(PUBLICATIONS, expected, stored[PUBLICATIONS])
-        codecs = {name: codec_of_type(kind) for name, kind in expected.items()}
-        statements += _codec_update(PUBLICATIONS, codecs, stored[PUBLICATIONS])
-    else:
-        statements.append(create_publications())
-    for contract in contracts:
-        differences += _wrong_kinds(contract, stored)
-        name = stored_table(contract)
-        if name in stored:
-            differences += _table_differences(contract, stored[name])
-            statements += _comment_updates(contract, stored[name])
-            statements += _codec_update(name, stored_codecs(contract), stored[name])
-        else:
-            statements.append(create_stored_table(contract))
-        statements += _view_updates(contract, stored)
-    return Changes(tuple(statements), tuple(differences))
-
-
-def _wrong_kinds(contract: TableContract, stored: Mapping[str, StoredTable]) -> list[str]:
-    """Objects that are not ours to replace: a table where a view belongs, or the other way round."""
-    wanted = {stored_table(contract): "MergeTree"} | dict.fromkeys(_views(contract), "View")
-    return [
-        f"{name}: is a {stored[name].engine}, not a {kind}"
-        for name, kind in wanted.items()
-        if name in stored and not stored[name].engine.endswith(kind)
-    ]
-
-
-def _table_differences(contract: TableContract, stored: StoredTable) -> list[str]:
-    name = stored_table(contract)
-    lines = _column_differences(name, stored_columns(contract), stored)
-    keys = {
-        "sorting key": (", ".join(contract.order_by), stored.sorting_key),
-        "partition key": (contract.partition_by, stored.partition_key),
-    }
-    lines += [
-        f"{name}: {what} is {found!r}, the contract says {wanted!r}"
-        for what, (wanted, found) in keys.items()
-        if _bare_key(wanted) != _bare_key(found)
-    ]
-    return lines
-
-
-def _column_differences(name: str, expected: Mapping[str, str], stored: StoredTable) -> list[str]:
-    lines = [
-        f"{name}: column {column} is missing (type {expected[column]})"
-        for column in expected
-        if column not in stored.columns
-    ]
-    lines += [
-        f"{name}: column {column} is not in the contract"
-        for column in stored.columns
-        if column not in expected
-    ]
-    lines += [
-        f"{name}: column {column} is {stored.columns[column][0]}, the contract says {kind}"
-        for column, kind in expected.items()
-        if column in stored.columns and _squeezed(stored.columns[column][0]) != _squeezed(kind)
-    ]
-    return lines
-
-
-def _comment_updates(contract: TableContract, stored: StoredTable) -> list[str]:
-    return [
-        f"ALTER TABLE {identifier(stored_table(contract))} COMMENT COLUMN {identifier(spec.name)} "
-        f"{text_literal(comment_of(spec))}"
-        for spec in contract.columns
-        if spec.name in stored.columns and stored.columns[spec.name][1] != comment_of(spec)
-    ]
-
-
-def _codec_update(table: str, codecs: Mapping[str, str], stored: StoredTable) -> list[str]:
-    """At most one statement; it repeats without harm."""
-    changed = [
-        f"MODIFY COLUMN {identifier(name)} CODEC({codec})"
-        for name, codec in codecs.items()
-        if name in stored.columns and _squeezed(stored.codecs.get(name, "")) != _squeezed(f"CODEC({codec})")
-    ]
-    return [f"ALTER TABLE {identifier(table)} {', '.join(changed)}"] if changed else []
-
-
-def _view_updates(contract: TableContract, stored: Mapping[str, StoredTable]) -> list[str]:
-    statements = []
-    for name, create in _views(contract).items():
-        if name not in stored:
-            statements.append(create(contract))
-        elif definition_of(stored[name].comment) != definition_of(create(contract)):
-            statements.append(create(contract, replace=True))
-    return statements
-
-
-def _views(contract: TableContract) -> dict[str, Callable[..., str]]:
-    """The views of a contract with what creates them, in order."""
-    public: dict[str, Callable[..., str]] = {contract.name: create_public_view}
-    return public if contract.storage == "ledger" else {rows_view(contract): create_rows_view} | public
-
-
-def object_names(contracts: Sequence[TableContract]) -> list[str]:
-    """Every object the contracts need, the manifest included."""
-    names = [PUBLICATIONS]
-    for contract in contracts:
-        names += [stored_table(contract), *_views(contract)]
-    return names
-
-
-def _bare_key(sql: str) -> str:
-    """A key without blanks and without the parentheses ClickHouse prints around it or not."""
-    text = _squeezed(sql)
-    return text[1:-1] if text.startswith("(") and text.endswith(")") else text
-
-
-def _squeezed(sql: str) -> str:
-    return re.sub(r"[\s`]", "", sql)
+    return (
+        f"{create} {identifier(name)}{layout.on_cluster}{columns}\n"
+        f"AS {select}\nCOMMENT {text_literal(f'{comment} [definition {digest}]')}"
+    )

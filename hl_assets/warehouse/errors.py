@@ -59,6 +59,10 @@ class SchemaMismatchError(WarehouseError):
         self.differences = differences
 
 
+class MigrationHistoryError(WarehouseError):
+    """The database records migrations that do not fit this version; nothing was changed."""
+
+
 class InvalidSliceError(WarehouseError, ValueError):
     """A frame handed to a publish verb does not fit its contract or slot; nothing was written."""
 

@@ -83,7 +83,7 @@ _COUNT_VERSIONS = "SELECT as_of, {version}, count() FROM {table} WHERE {conditio
 
 _MASKED_SQL = """
 SELECT partition_id, sum(rows) AS stored, seen
-FROM system.parts LEFT JOIN (
+FROM {parts} LEFT JOIN (
     SELECT _partition_id AS partition_id, count() AS seen FROM {table} GROUP BY partition_id
 ) AS visible USING (partition_id)
 WHERE database = {{database:String}} AND table = {{name:String}} AND active
@@ -229,16 +229,26 @@ class Publisher:
 
         It happens in the background, after this returns. Other partitions lose their deleted rows by merging.
         """
-        name = ddl.versions_table(contract)
-        bound = {"database": self._warehouse.database, "name": name, "share": _MASKED_SHARE}
-        sql = _MASKED_SQL.format(table=ddl.identifier(name))
+        layout = self._warehouse.layout
+        bound = {
+            "database": self._warehouse.database,
+            "name": layout.held_table(contract),
+            "share": _MASKED_SHARE,
+        }
+        parts = layout.system_table("parts")
+        sql = _MASKED_SQL.format(parts=parts, table=ddl.identifier(ddl.versions_table(contract)))
         partitions = [str(row[0]) for row in self._warehouse.read_rows(sql, bound)]
         for partition in partitions:
             self._warehouse.command(
-                f"ALTER TABLE {ddl.identifier(name)} APPLY DELETED MASK IN PARTITION ID {ddl.text_literal(partition)} "
+                f"ALTER TABLE {self._held(contract)} APPLY DELETED MASK IN PARTITION ID {ddl.text_literal(partition)} "
                 "SETTINGS mutations_sync = 0"
             )
         return partitions
+
+    def _held(self, contract: TableContract) -> str:
+        """The table that rows are deleted from, with the servers that have it, as SQL."""
+        layout = self._warehouse.layout
+        return ddl.identifier(layout.held_table(contract)) + layout.on_cluster
 
     # The steps
 
@@ -380,7 +390,7 @@ class Publisher:
         if not pairs:
             return 0
         sql = (
-            f"DELETE FROM {ddl.identifier(ddl.versions_table(contract))} "  # noqa: S608 - names from the contract
+            f"DELETE FROM {self._held(contract)} "  # noqa: S608 - names from the contract
             f"WHERE (as_of, {ddl.VERSION_COLUMN}) IN {{pairs:Array(Tuple(DateTime('UTC'), UInt64))}} "
             f"SETTINGS lightweight_deletes_sync = {2 if wait else 0}"
         )

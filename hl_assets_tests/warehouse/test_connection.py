@@ -16,7 +16,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from hl_assets.schemas import TABLES
-from hl_assets.warehouse import connection, ddl
+from hl_assets.warehouse import connection, ddl, schema_changes
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse, select_rows
 from hl_assets.warehouse.embedded.process import ensure_running, status, stop
@@ -46,8 +46,8 @@ def test_tables_appear_once_and_then_cost_two_queries(
 
 def test_every_contract_of_the_project_can_be_created_and_is_then_recognised(warehouse: Warehouse) -> None:
     warehouse.ensure_tables(TABLES)
-    stored = warehouse._stored(ddl.object_names(list(TABLES)))
-    assert ddl.plan_changes(TABLES, stored) == ddl.Changes((), ())
+    stored = warehouse.stored_objects(schema_changes.object_names(list(TABLES)))
+    assert schema_changes.plan_changes(TABLES, stored) == schema_changes.Changes((), ())
 
 
 def test_many_processes_may_create_at_once(warehouse: Warehouse) -> None:
@@ -80,10 +80,10 @@ def test_tables_made_without_codecs_get_them_once_and_keep_their_rows(warehouse:
             f"ALTER TABLE {table} " + ", ".join(f"MODIFY COLUMN {n} REMOVE CODEC" for (n,) in names)
         )
     warehouse.ensure_tables([MARKS])
-    stored = warehouse._stored(ddl.object_names([MARKS]))
+    stored = warehouse.stored_objects(schema_changes.object_names([MARKS]))
     assert stored["marks__versions"].codecs["as_of"] == "CODEC(Delta(4), ZSTD(1))"
     assert stored[ddl.PUBLICATIONS].codecs["inputs"] == "CODEC(ZSTD(9))"
-    assert ddl.plan_changes([MARKS], stored) == ddl.Changes((), ())
+    assert schema_changes.plan_changes([MARKS], stored) == schema_changes.Changes((), ())
     warehouse.command("OPTIMIZE TABLE marks__versions FINAL")
     pd.testing.assert_frame_equal(warehouse.read_table(MARKS), before)
 

@@ -5,28 +5,31 @@ from dataclasses import replace
 import pytest
 
 from hl_assets.schemas.grades import GRADE_CALLS
-from hl_assets.warehouse import ddl
+from hl_assets.warehouse import ddl, schema_changes
 from hl_assets.warehouse.codecs import codec_of_type
 from hl_assets_tests.warehouse.contracts import EVERYTHING, MARKS, MARKS_BY_WALLET
 
 
-def _stored(contract=MARKS) -> dict[str, ddl.StoredTable]:
+def _stored(contract=MARKS) -> dict[str, schema_changes.StoredTable]:
     columns = {spec.name: (spec.clickhouse_type, ddl.comment_of(spec)) for spec in contract.columns}
     return {
-        ddl.PUBLICATIONS: ddl.StoredTable(
+        ddl.PUBLICATIONS: schema_changes.StoredTable(
             "MergeTree",
             columns={name: (kind, "") for name, kind in ddl.PUBLICATION_COLUMNS.items()},
             codecs={name: f"CODEC({codec_of_type(kind)})" for name, kind in ddl.PUBLICATION_COLUMNS.items()},
         ),
-        ddl.versions_table(contract): ddl.StoredTable(
+        ddl.MIGRATIONS: schema_changes.StoredTable("ReplacingMergeTree"),
+        ddl.versions_table(contract): schema_changes.StoredTable(
             "MergeTree",
             sorting_key=", ".join(contract.order_by),
             partition_key=contract.partition_by,
             columns=columns | {"_version": ("UInt64", "any")},
             codecs={name: f"CODEC({codec})" for name, codec in ddl.stored_codecs(contract).items()},
         ),
-        ddl.rows_view(contract): ddl.StoredTable("View", comment=_comment(ddl.create_rows_view(contract))),
-        contract.name: ddl.StoredTable("View", comment=_comment(ddl.create_public_view(contract))),
+        ddl.rows_view(contract): schema_changes.StoredTable(
+            "View", comment=_comment(ddl.create_rows_view(contract))
+        ),
+        contract.name: schema_changes.StoredTable("View", comment=_comment(ddl.create_public_view(contract))),
     }
 
 
@@ -35,7 +38,7 @@ def _comment(create: str) -> str:
 
 
 def test_versions_table() -> None:
-    sql = ddl.create_stored_table(MARKS_BY_WALLET)
+    sql = ddl.create_stored_tables(MARKS_BY_WALLET)["marks_by_wallet__versions"]
     assert sql == (
         "CREATE TABLE IF NOT EXISTS `marks_by_wallet__versions` (\n"
         "    `as_of` DateTime('UTC') COMMENT '10-minute slot the row describes [UTC]' CODEC(Delta(4), ZSTD(1)),\n"
@@ -70,9 +73,10 @@ def test_only_plain_names_become_identifiers(name: str) -> None:
 
 
 def test_everything_missing_is_created_in_order() -> None:
-    changes = ddl.plan_changes([MARKS], {})
+    changes = schema_changes.plan_changes([MARKS], {})
     assert [statement.split("`")[1] for statement in changes.statements] == [
         "publications",
+        "schema_migrations",
         "marks__versions",
         "marks__rows",
         "marks",
@@ -81,14 +85,14 @@ def test_everything_missing_is_created_in_order() -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert ddl.plan_changes([MARKS], _stored()) == ddl.Changes((), ())
+    assert schema_changes.plan_changes([MARKS], _stored()) == schema_changes.Changes((), ())
 
 
 def test_keys_are_compared_without_decoration() -> None:
     stored = _stored()
     name = ddl.versions_table(MARKS)
     stored[name] = replace(stored[name], sorting_key="(as_of,wallet)", partition_key="toYYYYMM( `as_of` )")
-    assert not ddl.plan_changes([MARKS], stored).differences
+    assert not schema_changes.plan_changes([MARKS], stored).differences
 
 
 def test_differences_are_listed_one_by_one() -> None:
@@ -100,7 +104,7 @@ def test_differences_are_listed_one_by_one() -> None:
         partition_key="",
         columns={"as_of": ("DateTime", ""), "wallet": ("String", ""), "extra": ("String", "")},
     )
-    differences = ddl.plan_changes([MARKS], stored).differences
+    differences = schema_changes.plan_changes([MARKS], stored).differences
     assert set(differences) == {
         "marks__versions: column mark is missing (type Float64)",
         "marks__versions: column _version is missing (type UInt64)",
@@ -112,8 +116,8 @@ def test_differences_are_listed_one_by_one() -> None:
 
 
 def test_a_table_where_a_view_belongs_is_not_replaced() -> None:
-    stored = _stored() | {"marks": ddl.StoredTable("MergeTree")}
-    assert ddl.plan_changes([MARKS], stored).differences == ("marks: is a MergeTree, not a View",)
+    stored = _stored() | {"marks": schema_changes.StoredTable("MergeTree")}
+    assert schema_changes.plan_changes([MARKS], stored).differences == ("marks: is a MergeTree, not a View",)
 
 
 def test_changed_view_is_replaced_and_changed_comment_updated() -> None:
@@ -122,14 +126,16 @@ def test_changed_view_is_replaced_and_changed_comment_updated() -> None:
     name = ddl.versions_table(MARKS)
     columns = dict(stored[name].columns) | {"mark": ("Float64", "old words")}
     stored[name] = replace(stored[name], columns=columns)
-    statements = ddl.plan_changes([MARKS], stored).statements
+    statements = schema_changes.plan_changes([MARKS], stored).statements
     assert statements[0].startswith("ALTER TABLE `marks__versions` COMMENT COLUMN `mark` 'It\\'s")
     assert statements[1].startswith("CREATE OR REPLACE VIEW `marks`")
     assert len(statements) == 2
 
 
 def test_definitions_differ_when_contracts_differ() -> None:
-    digests = {ddl.definition_of(ddl.create_public_view(contract)) for contract in (MARKS, EVERYTHING)}
+    digests = {
+        schema_changes.definition_of(ddl.create_public_view(contract)) for contract in (MARKS, EVERYTHING)
+    }
     assert len(digests) == 2
     assert None not in digests
 
@@ -139,7 +145,7 @@ def test_a_changed_codec_is_updated_in_one_statement_per_table() -> None:
     name = ddl.versions_table(MARKS)
     codecs = dict(stored[name].codecs) | {"as_of": "", "mark": "CODEC(Gorilla(8), LZ4)"}
     stored[name] = replace(stored[name], codecs=codecs)
-    (statement,) = ddl.plan_changes([MARKS], stored).statements
+    (statement,) = schema_changes.plan_changes([MARKS], stored).statements
     assert statement == (
         "ALTER TABLE `marks__versions` MODIFY COLUMN `as_of` CODEC(Delta(4), ZSTD(1)), "
         "MODIFY COLUMN `mark` CODEC(ZSTD(1))"
@@ -149,7 +155,7 @@ def test_a_changed_codec_is_updated_in_one_statement_per_table() -> None:
 def test_the_manifest_has_codecs_too() -> None:
     stored = _stored()
     stored[ddl.PUBLICATIONS] = replace(stored[ddl.PUBLICATIONS], codecs={})
-    (statement,) = ddl.plan_changes([MARKS], stored).statements
+    (statement,) = schema_changes.plan_changes([MARKS], stored).statements
     assert statement.startswith("ALTER TABLE `publications` MODIFY COLUMN `table_name` CODEC(ZSTD(1)), ")
     assert statement.count("MODIFY COLUMN") == len(ddl.PUBLICATION_COLUMNS)
 
@@ -157,4 +163,7 @@ def test_the_manifest_has_codecs_too() -> None:
 def test_a_columns_own_codec_goes_before_its_types() -> None:
     assert ddl.stored_codecs(GRADE_CALLS)["raw_answer"] == "ZSTD(9)"
     assert ddl.stored_codecs(GRADE_CALLS)["error"] == "ZSTD(1)"
-    assert "`raw_answer` Nullable(String) COMMENT" in ddl.create_stored_table(GRADE_CALLS)
+    assert (
+        "`raw_answer` Nullable(String) COMMENT"
+        in ddl.create_stored_tables(GRADE_CALLS)["grade_calls__entries"]
+    )
