@@ -88,8 +88,10 @@ class EmbeddedServerRunningError(EmbeddedServerError):
 
 
 # ClickHouse errors that heal by themselves: NETWORK_ERROR, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT,
-# CANNOT_SCHEDULE_TASK. A query's own memory limit (241) never heals by waiting; the server-wide one does.
-TRANSIENT_CODES = frozenset({210, 202, 209, 439})
+# CANNOT_SCHEDULE_TASK. On a cluster, while replicas catch up or come back: TOO_FEW_LIVE_REPLICAS,
+# UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, REPLICA_IS_NOT_IN_QUORUM, UNKNOWN_STATUS_OF_INSERT, ALL_CONNECTION_TRIES_FAILED.
+# A query's own memory limit (241) never heals by waiting; the server-wide one does.
+TRANSIENT_CODES = frozenset({210, 202, 209, 439, 285, 286, 289, 319, 279})
 MEMORY_LIMIT_EXCEEDED = 241
 
 

@@ -83,7 +83,7 @@ _COUNT_VERSIONS = "SELECT as_of, {version}, count() FROM {table} WHERE {conditio
 
 _MASKED_SQL = """
 SELECT partition_id, sum(rows) AS stored, seen
-FROM {parts} LEFT JOIN (
+FROM {parts} AS parts LEFT JOIN (
     SELECT _partition_id AS partition_id, count() AS seen FROM {table} GROUP BY partition_id
 ) AS visible USING (partition_id)
 WHERE database = {{database:String}} AND table = {{name:String}} AND active
