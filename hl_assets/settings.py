@@ -460,7 +460,7 @@ class Settings(BaseSettings):
     api_write_key: SecretStr | None = setting(
         "API_WRITE_KEY",
         None,
-        "Key that may request a tick (`save_to_db=true`, header X-API-Key); unset: nobody may.",
+        "Key with which a tick may be requested through the API (`save_to_db=true`, header X-API-Key); unset or empty: nobody may.",
         min_length=16,
     )
     api_cors_origins: str = setting(
