@@ -44,7 +44,7 @@ _ALWAYS_THERE = "system"
 
 
 def run_access(values: dict[str, object], *, dry_run: bool) -> None:
-    """Make the roles of the source's database and the server's users; may be repeated.
+    """Make the roles of the source's database and the server's users; may be repeated. Does nothing if no user has a password.
 
     Args:
         values: Settings that were given, by field name.
@@ -55,14 +55,19 @@ def run_access(values: dict[str, object], *, dry_run: bool) -> None:
         WarehouseError: It cannot be reached.
     """
     settings = Settings.load(**values)
-    if settings.clickhouse_url is None:
-        raise CommandError("the embedded ClickHouse has no users; set CLICKHOUSE_URL to a server's address")
     given = _passwords(settings)
     identities = {
         role: identity(password.get_secret_value(), secrets.token_hex(_SALT_BYTES))
         for role, password in given.items()
         if password is not None
     }
+    if not identities and not dry_run:
+        _say(
+            f"nothing done: none of {', '.join(map(_variable, Role))} is set, so there is one user, that of CLICKHOUSE_URL"
+        )
+        return
+    if settings.clickhouse_url is None and not dry_run:
+        raise CommandError("the embedded ClickHouse has no users; set CLICKHOUSE_URL to a server's address")
     load = Load(settings.api_threads, settings.api_query_timeout_seconds)
     access = access_of_roles(TABLES, settings.database, SERVED, load)
     statements = access_statements(access.values(), settings.database, identities)
@@ -80,6 +85,10 @@ def _passwords(settings: Settings) -> dict[Role, SecretStr | None]:
 
 def _field(role: Role) -> str:
     return f"clickhouse_{role.value}_password"
+
+
+def _variable(role: Role) -> str:
+    return environment_name(Settings.model_fields[_field(role)])
 
 
 def _print(statements: list[Statement]) -> None:
@@ -106,8 +115,7 @@ def _without_secrets(text: str, identities: Mapping[Role, Identity]) -> str:
 
 
 def _line(role: Role, database: str, *, made: bool, prefix: str) -> str:
-    variable = environment_name(Settings.model_fields[_field(role)])
-    user = f"user {user_name(role)}" if made else f"no user: {variable} is not set"
+    user = f"user {user_name(role)}" if made else f"no user: {_variable(role)} is not set"
     return f"{prefix}{role_name(database, role)}: {user}"
 
 

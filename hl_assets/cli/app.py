@@ -525,7 +525,9 @@ def migrate(
 def access(
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print the statements without digests of passwords; run nothing."),
+        typer.Option(
+            "--dry-run", help="Print the statements of all roles, without digests of passwords; run nothing."
+        ),
     ] = False,
     source: SourceOption = None,
 ) -> None:
@@ -533,7 +535,7 @@ def access(
 
     Connects as the user of CLICKHOUSE_URL, who must be allowed to manage users. A user is made, or given its password again, where
     CLICKHOUSE_MIGRATOR_PASSWORD, CLICKHOUSE_WRITER_PASSWORD, CLICKHOUSE_READER_PASSWORD or CLICKHOUSE_API_PASSWORD (or NAME_FILE)
-    is set. Run it again after an upgrade: privileges follow the tables.
+    is set; where none is, nothing is done. Run it again after an upgrade: privileges follow the tables.
     """
     from hl_assets.cli.access import run_access  # noqa: PLC0415
 

@@ -110,7 +110,18 @@ def test_a_dry_run_contacts_nobody_and_shows_no_digest(
 def test_the_embedded_clickhouse_has_no_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CommandError, match="set CLICKHOUSE_URL"):
-        run_access({"home": tmp_path}, dry_run=False)
+        run_access({"home": tmp_path, "clickhouse_writer_password": "a writer's password"}, dry_run=False)
+
+
+def test_without_passwords_there_is_one_user_and_nothing_is_done(
+    front: _Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"http://admin@127.0.0.1:{front.server_port}"
+    run_access({"clickhouse_url": address}, dry_run=False)
+    assert front.noted == []
+    assert "nothing done" in capsys.readouterr().out
+    run_access({"clickhouse_url": address}, dry_run=True)
+    assert "GRANT SELECT ON" in capsys.readouterr().out
 
 
 def test_a_user_who_may_not_manage_users_is_told_so(
