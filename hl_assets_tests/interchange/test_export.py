@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
@@ -228,7 +227,7 @@ def test_a_column_without_a_parquet_type_is_named_with_its_table(clickhouse_type
     with pytest.raises(UnsupportedTypeError, match=r"odd\.price: .* has no type in Parquet files"):
         arrow_schema(contract, "1")
     with pytest.raises(UnsupportedTypeError, match=r"odd\.price"):
-        differences(contract, pyarrow.schema([]))
+        differences(contract, arrow_schema(WALLET_METRICS, "1"))
 
 
 def test_the_command_exports_and_says_what(ticked: Platform, tmp_path: Path) -> None:
