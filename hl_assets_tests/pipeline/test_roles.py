@@ -35,6 +35,8 @@ from hl_assets.warehouse.slices import Provenance
 from hl_assets_tests.pipeline.conftest import DAY, SLOT, Platform, failure_of
 from hl_assets_tests.warehouse.restricted_server import serving_as
 
+pytestmark = pytest.mark.slow  # a tick, as the writer
+
 ROLES = access_of_roles(TABLES, "hl_assets_sandbox", SERVED, Load(threads=8, query_seconds=20))
 WALLET = "0x" + "ab" * 20
 
