@@ -65,6 +65,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.command("ALTER TABLE publications COMMENT COLUMN run_id 'something else'")
         store.command(f"CREATE OR REPLACE VIEW {GRADE_CALLS.name} AS SELECT 1 AS a COMMENT 'an earlier one'")
         store.ensure_tables(TABLES)
+        store.command(f"DROP VIEW {GRADE_CALLS.name}")
+        store.ensure_tables(TABLES)
         denied(store, "CREATE DATABASE another")
         denied(store, "DROP DATABASE hl_assets_sandbox")
         denied(store, "CREATE USER mine IDENTIFIED BY 'x'")
@@ -113,6 +115,10 @@ def test_the_server_judges_every_statement_up_to_storing_it(home: Path, tmp_path
 @pytest.mark.parametrize("as_role", [Role.WRITER], indirect=True)
 def test_the_writer_writes_and_changes_no_table(as_role: Warehouse) -> None:
     as_role.ensure_tables(TABLES)  # nothing is missing, so it only reads
+    for name in (ddl.PUBLICATIONS, *map(ddl.stored_table, TABLES)):
+        as_role.command(
+            f"INSERT INTO {ddl.identifier(name)} SELECT * FROM {ddl.identifier(name)} WHERE false"
+        )
     publisher = Publisher(as_role, retain_seconds=0)
     for contract in TABLES:
         as_role.read_table(contract, limit=1)
