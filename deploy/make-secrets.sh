@@ -19,7 +19,12 @@ put() { # NAME CONTENT
 }
 
 put clickhouse_password "$(random)"
+put clickhouse_writer_password "$(random)"
+put clickhouse_reader_password "$(random)"
+put clickhouse_api_password "$(random)"
 put postgres_password "$(random)"
 put api_write_key "$(random)"
 put grafana_password "$(random)"
+put alert_webhook_url "" "empty: nobody is told until it holds the webhook's address"
+put alert_webhook_secret "whsec_$(head -c 32 /dev/urandom | base64)" "the webhook's receiver verifies with it"
 put anthropic_api_key "" "empty: traders are graded by rule until it holds a key"

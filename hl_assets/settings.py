@@ -45,6 +45,9 @@ _PLAN_DAYS = 30
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+API_USER = "hl_assets_api"
+"""The database user that the REST API reads as (`hl_assets.warehouse.access`), where CLICKHOUSE_API_PASSWORD is set."""
+
 FILE_SUFFIX = "_FILE"
 """A secret may be named by the path of a file that holds it, in the variable with this suffix (Docker's convention)."""
 
@@ -402,6 +405,32 @@ class Settings(BaseSettings):
         "The embedded ClickHouse stops after this long without a request; 0: never.",
         ge=0,
     )
+    clickhouse_migrator_password: SecretStr | None = setting(
+        "CLICKHOUSE_MIGRATOR_PASSWORD",
+        None,
+        "Password that `hl-assets access` gives hl_assets_migrator, who may make and change tables; unset: it makes no such user.",
+        min_length=16,
+    )
+    clickhouse_writer_password: SecretStr | None = setting(
+        "CLICKHOUSE_WRITER_PASSWORD",
+        None,
+        "Password that `hl-assets access` gives hl_assets_writer, who may take ticks; unset: it makes no such user. Whoever is to "
+        "connect as that user has it in CLICKHOUSE_URL or CLICKHOUSE_PASSWORD.",
+        min_length=16,
+    )
+    clickhouse_reader_password: SecretStr | None = setting(
+        "CLICKHOUSE_READER_PASSWORD",
+        None,
+        "Password that `hl-assets access` gives hl_assets_reader, who may read, for people; unset: it makes no such user.",
+        min_length=16,
+    )
+    clickhouse_api_password: SecretStr | None = setting(
+        "CLICKHOUSE_API_PASSWORD",
+        None,
+        "Password of hl_assets_api, who may read what the REST API serves: `hl-assets access` makes that user, and the API reads as "
+        "it, at the server of CLICKHOUSE_URL. Unset: the API reads as the user of CLICKHOUSE_URL.",
+        min_length=16,
+    )
 
     # Dagster's own storage
     dagster_postgres_url: SecretStr | None = setting(
@@ -438,7 +467,7 @@ class Settings(BaseSettings):
     api_write_key: SecretStr | None = setting(
         "API_WRITE_KEY",
         None,
-        "Key that may request a tick (`save_to_db=true`, header X-API-Key); unset: nobody may.",
+        "Key with which a tick may be requested through the API (`save_to_db=true`, header X-API-Key); unset or empty: nobody may.",
         min_length=16,
     )
     api_cors_origins: str = setting(
@@ -602,7 +631,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CLICKHOUSE_DATABASE and the database in CLICKHOUSE_URL differ; keep one of them"
             )
-        _ = self.clickhouse_address, self.dagster_postgres_address  # refuse what cannot be put together
+        _ = (
+            self.clickhouse_address,
+            self.api_clickhouse_address,
+            self.dagster_postgres_address,
+        )  # refuse what cannot be put together
         for name, parse, text in (
             ("SCORE_WEIGHTS", parse_weights, self.score_weights or ""),
             ("ENTITY_FILTER", parse_entity_filter, self.entity_filter),
@@ -659,6 +692,21 @@ class Settings(BaseSettings):
         return _with_password(
             "CLICKHOUSE_URL", self.clickhouse_url, "CLICKHOUSE_PASSWORD", self.clickhouse_password
         )
+
+    @property
+    def api_clickhouse_address(self) -> str | None:
+        """The address at which the REST API reads: CLICKHOUSE_URL, as the API's own user if it has a password."""
+        if self.clickhouse_api_password is None:
+            return self.clickhouse_address
+        if self.clickhouse_url is None:
+            raise ValueError(
+                "CLICKHOUSE_API_PASSWORD is set, but CLICKHOUSE_URL is not: the embedded ClickHouse has no users; unset the one or "
+                "set the other"
+            )
+        parts = urlsplit(self.clickhouse_url.get_secret_value())
+        password = quote(self.clickhouse_api_password.get_secret_value(), safe="")
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{API_USER}:{password}@{host}"))
 
     @property
     def dagster_postgres_address(self) -> str | None:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from hl_assets.resources.warehouse import warehouse_config
-from hl_assets.settings import SecretFileError, Settings, env_example, environment_name, is_secret
+from hl_assets.settings import API_USER, SecretFileError, Settings, env_example, environment_name, is_secret
+from hl_assets.warehouse.access import Role, user_name
 from hl_assets.warehouse.config import parse_clickhouse_url
 from hl_assets_tests.conftest import REPOSITORY
 
@@ -110,8 +111,12 @@ def test_the_secrets_are_the_settings_that_are_never_shown() -> None:
         "ALERT_WEBHOOK_URL",
         "ANTHROPIC_API_KEY",
         "API_WRITE_KEY",
+        "CLICKHOUSE_API_PASSWORD",
+        "CLICKHOUSE_MIGRATOR_PASSWORD",
         "CLICKHOUSE_PASSWORD",
+        "CLICKHOUSE_READER_PASSWORD",
         "CLICKHOUSE_URL",
+        "CLICKHOUSE_WRITER_PASSWORD",
         "DAGSTER_POSTGRES_PASSWORD",
         "DAGSTER_POSTGRES_URL",
         "EGRESS_PROXIES",
@@ -241,3 +246,30 @@ def test_the_defaults_use_the_exchanges_budget_and_leave_time_to_derive(start: f
 def test_a_longer_reserve_or_a_shorter_deadline_would_waste_it() -> None:
     assert windows_used(60, 565, 10) == 0.9
     assert windows_used(25, 540, 10) == 0.9
+
+
+def test_the_api_reads_as_its_own_user_where_that_has_a_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = "https://hl_assets_writer:w@ch.example:8443/d?verify=false"
+    plain = Settings.load(clickhouse_url=url)
+    assert plain.api_clickhouse_address == plain.clickhouse_address == url
+    own = Settings.load(clickhouse_url=url, clickhouse_api_password="p/a:s@s wörd and more")
+    assert own.clickhouse_address == url
+    endpoint = parse_clickhouse_url(own.api_clickhouse_address or "")
+    assert (endpoint.username, endpoint.password) == ("hl_assets_api", "p/a:s@s wörd and more")
+    assert (endpoint.host, endpoint.port, endpoint.database, endpoint.verify) == (
+        "ch.example",
+        8443,
+        "d",
+        False,
+    )
+    assert user_name(Role.API) == API_USER
+    assert "more" not in repr(own)
+
+
+def test_an_api_user_needs_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValidationError, match="the embedded ClickHouse has no users"):
+        Settings.load(clickhouse_api_password="long enough a password")

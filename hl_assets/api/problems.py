@@ -33,10 +33,13 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 WAREHOUSE_RETRY_SECONDS = 5
 NO_DATA_RETRY_SECONDS = 60
+QUOTA_RETRY_SECONDS = 60
 _UNEXPECTED = "an unexpected error; the server's log has it under the request id in `instance`"
 _TYPE = "urn:hl-assets:problem:"
 _LONGEST_NAME = 80
 _NOTHING_STORED = frozenset({"UNKNOWN_DATABASE", "UNKNOWN_TABLE"})
+_QUOTA_EXCEEDED = 201
+"""ClickHouse's code; the quota is that of the API's database user (`hl_assets.warehouse.access`)."""
 
 
 class ParameterError(BaseModel):
@@ -209,6 +212,9 @@ def problem_of(error: WarehouseError) -> ProblemError:
     if isinstance(error, WarehouseUnavailableError | EmbeddedServerError):
         detail = "the warehouse gave no answer; try again later"
         return ProblemError(WAREHOUSE_DOWN, detail, retry_after=WAREHOUSE_RETRY_SECONDS)
+    if isinstance(error, WarehouseQueryError) and error.code == _QUOTA_EXCEEDED:
+        detail = "too much is asked of the warehouse at the moment; try again later"
+        return ProblemError(WAREHOUSE_DOWN, detail, retry_after=QUOTA_RETRY_SECONDS)
     if isinstance(error, WarehouseQueryError) and error.name in _NOTHING_STORED:
         detail = "the database has no tables of this version yet; run a tick (`hl-assets run`)"
         return ProblemError(NO_DATA, detail, retry_after=NO_DATA_RETRY_SECONDS)

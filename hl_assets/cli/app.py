@@ -521,6 +521,27 @@ def migrate(
     raise typer.Exit(run_migrate(_values(source=source), dry_run=dry_run))
 
 
+@app.command(epilog="Examples: `hl-assets access --dry-run`, `hl-assets access --source live`")
+def access(
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the statements of all roles, without digests of passwords; run nothing."
+        ),
+    ] = False,
+    source: SourceOption = None,
+) -> None:
+    """Make ClickHouse's roles and users with least privilege: migrator, writer, reader, api; may be repeated.
+
+    Connects as the user of CLICKHOUSE_URL, who must be allowed to manage users. A user is made, or given its password again, where
+    CLICKHOUSE_MIGRATOR_PASSWORD, CLICKHOUSE_WRITER_PASSWORD, CLICKHOUSE_READER_PASSWORD or CLICKHOUSE_API_PASSWORD (or NAME_FILE)
+    is set; where none is, nothing is done. Run it again after an upgrade: privileges follow the tables.
+    """
+    from hl_assets.cli.access import run_access  # noqa: PLC0415
+
+    run_access(_values(source=source), dry_run=dry_run)
+
+
 @app.command(epilog="Examples: `hl-assets dev`, `hl-assets dev --source live --port 3001`")
 def dev(
     source: SourceOption = None,

@@ -62,9 +62,10 @@ def run_serve(values: dict[str, object], host: str, port: int | None) -> None:
 
 
 def api_warehouse(settings: Settings) -> WarehouseConfig:
-    """The warehouse of the settings, less patient: somebody waits for the answer."""
+    """The warehouse of the settings, as the API's own user if it has one, less patient: somebody waits for the answer."""
     return replace(
         warehouse_config(settings),
+        url=settings.api_clickhouse_address,
         attempts=_ATTEMPTS,
         connect_timeout_seconds=_CONNECT_SECONDS,
         query_timeout_seconds=settings.api_query_timeout_seconds,

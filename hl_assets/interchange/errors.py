@@ -12,6 +12,10 @@ class ExportError(InterchangeError):
     """An export that cannot be made."""
 
 
+class UnsupportedTypeError(InterchangeError):
+    """A column of a contract has a ClickHouse type that files have none for."""
+
+
 class UnreadableFileError(InterchangeError):
     """A file that is not what its name or its folder's manifest says; nothing of it can be used."""
 

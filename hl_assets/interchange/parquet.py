@@ -19,8 +19,8 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 
-from hl_assets.interchange.errors import UnreadableFileError
-from hl_assets.schemas.contract import TableContract
+from hl_assets.interchange.errors import UnreadableFileError, UnsupportedTypeError
+from hl_assets.schemas.contract import ColumnSpec, TableContract
 
 FORMAT_VERSION = "1"
 _PREFIX = "hl_assets."
@@ -80,7 +80,7 @@ def arrow_type(clickhouse_type: str) -> pa.DataType:
     """The Arrow type that holds a ClickHouse type; whether it may be null is said elsewhere.
 
     Raises:
-        NotImplementedError: No contract has used this type so far.
+        UnsupportedTypeError: There is none.
     """
     if clickhouse_type in _SIMPLE:
         return _SIMPLE[clickhouse_type]
@@ -93,15 +93,30 @@ def arrow_type(clickhouse_type: str) -> pa.DataType:
         return pa.map_(
             arrow_type(found["key"]), pa.field("value", arrow_type(found["value"]), nullable=False)
         )
-    raise NotImplementedError(f"no Parquet type is known for ClickHouse's {clickhouse_type}; add it here")
+    raise UnsupportedTypeError(
+        f"ClickHouse's {clickhouse_type} has no type in Parquet files; give the column another one or teach "
+        "hl_assets.interchange.parquet.arrow_type this one"
+    )
+
+
+def _column_type(contract: TableContract, spec: ColumnSpec) -> pa.DataType:
+    """The Arrow type of a contract's column; its error names the column."""
+    try:
+        return arrow_type(spec.clickhouse_type)
+    except UnsupportedTypeError as error:
+        raise UnsupportedTypeError(f"{contract.name}.{spec.name}: {error}") from None
 
 
 def arrow_schema(contract: TableContract, code_version: str) -> pa.Schema:
-    """The schema of a contract's files, with its descriptions and what else is known before any row is."""
+    """The schema of a contract's files, with its descriptions and what else is known before any row is.
+
+    Raises:
+        UnsupportedTypeError: Files have no type for a column.
+    """
     fields = [
         pa.field(
             spec.name,
-            arrow_type(spec.clickhouse_type),
+            _column_type(contract, spec),
             nullable=spec.nullable,
             metadata={
                 "description": spec.description, "unit": spec.unit, "clickhouse_type": spec.clickhouse_type
@@ -202,9 +217,13 @@ def origins_of(metadata: Metadata) -> set[str]:
 
 
 def differences(contract: TableContract, schema: pa.Schema) -> list[str]:
-    """How a file's columns differ from a contract; empty if its rows can be read as the contract's."""
+    """How a file's columns differ from a contract; empty if its rows can be read as the contract's.
+
+    Raises:
+        UnsupportedTypeError: Files have no type for a column of the contract.
+    """
     found = {field.name: field.type for field in schema}
-    wanted = {spec.name: arrow_type(spec.clickhouse_type) for spec in contract.columns}
+    wanted = {spec.name: _column_type(contract, spec) for spec in contract.columns}
     lines = [f"lacks column {name}" for name in wanted if name not in found]
     lines += [f"has column {name}, which the contract has not" for name in found if name not in wanted]
     lines += [

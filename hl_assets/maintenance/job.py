@@ -7,6 +7,7 @@ Belongs here: its ops, their time limits and what they report. Does not belong h
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import dagster as dg
 
@@ -18,8 +19,16 @@ from hl_assets.maintenance.upkeep import ExpiryPlan, plan_expiry, sweep_tables, 
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.settings import Settings
 
+WRITE_POOL = "clickhouse_write"
+"""The pool of derived assets: nothing is derived from a slice while it is being withdrawn."""
 STEP_SECONDS = MAX_RUNTIME_SECONDS / 4
 """Each of the three steps ends after so long; what is left goes the next day."""
+
+_T = TypeVar("_T")
+
+
+class MaintenanceInterruptedError(RuntimeError):
+    """The run that was to withdraw slices was ended from outside; nothing was withdrawn."""
 
 
 def deadline(seconds: float) -> Callable[[], float]:
@@ -28,8 +37,7 @@ def deadline(seconds: float) -> Callable[[], float]:
     return lambda: end - time.monotonic()
 
 
-# The pool of derived assets: nothing is derived from a slice while it is being withdrawn.
-@dg.op(pool="clickhouse_write", description="Withdraw the slices that RETENTION lets go.")
+@dg.op(pool=WRITE_POOL, description="Withdraw the slices that RETENTION lets go.")
 def withdraw_expired_slices(
     context: dg.OpExecutionContext,
     warehouse: dg.ResourceParam[WarehouseResource],
@@ -100,6 +108,55 @@ def maintenance_job(checks: Iterable[dg.AssetCheckKey]) -> dg.JobDefinition:
         delete_old_dagster_runs(after=sweep(after=withdraw_expired_slices()))
 
     return maintenance
+
+
+def holders_of_the_pool(instance: dg.DagsterInstance) -> list[str]:
+    """Runs that whoever asks for the pool of derived assets waits for now; none if it is free."""
+    if WRITE_POOL not in instance.event_log_storage.get_concurrency_keys():
+        return []
+    info = instance.event_log_storage.get_concurrency_info(WRITE_POOL)
+    return (
+        sorted({slot.run_id for slot in info.claimed_slots})
+        if info.active_slot_count >= info.slot_count
+        else []
+    )
+
+
+def run_in_the_pool(instance: dg.DagsterInstance, work: Callable[[], _T], max_seconds: float) -> _T:
+    """Do something as a run of Dagster's that holds the pool of derived assets; waits until it is free.
+
+    Args:
+        instance: The instance that the platform's other runs are in.
+        work: What to do; what it raises is raised.
+        max_seconds: After how long Dagster takes the run for stuck, waiting included.
+    """
+    done: list[_T] = []
+    failed: list[Exception] = []
+
+    @dg.op(pool=WRITE_POOL, description="Withdraw the slices that RETENTION lets go.")
+    def withdraw_by_hand() -> None:
+        try:
+            done.append(work())
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    @dg.job(
+        executor_def=dg.in_process_executor,
+        config=console_log("CRITICAL"),
+        tags={"dagster/max_runtime": str(int(max_seconds))},
+    )
+    def maintenance_by_hand() -> None:
+        withdraw_by_hand()
+
+    result = maintenance_by_hand.execute_in_process(instance=instance, raise_on_error=False)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise MaintenanceInterruptedError(
+            f"run {result.run_id} ended before it held the pool {WRITE_POOL}; Dagster's log of the run says why. Run it again"
+        )
+    return done[0]
 
 
 def prune_runs(

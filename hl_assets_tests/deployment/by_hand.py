@@ -2,7 +2,7 @@
 
 Belongs here: every service as a process with the command, environment, order and healthcheck of the file. Replaced are
 only what a container would give: host names and ports by loopback ones, folders by temporary ones, the ClickHouse image by
-the embedded ClickHouse over HTTP (which knows no users), the PostgreSQL image by a PostgreSQL server of this machine.
+the embedded ClickHouse over HTTP (which knows no users, so `hl-assets access` is left out), the PostgreSQL image by a PostgreSQL server of this machine.
 """
 
 import os
@@ -144,7 +144,7 @@ class Platform:
         return int(command[command.index("--port") + 1])
 
     def _local(self, command: list[str], service: str) -> list[str]:
-        local = [self._text(part) for part in command]
+        local = [self._text(part).replace(" && hl-assets access", "") for part in command]
         for index, part in enumerate(command):
             if part == "--port":
                 local[index + 1] = str(self.ports[service])

@@ -14,7 +14,9 @@ import yaml
 from hl_assets_tests.conftest import REPOSITORY
 
 COMPOSE_FILE = REPOSITORY / "docker-compose.yml"
-_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<rule>:?[-?])(?P<text>[^}]*))?\})")
+_VARIABLE = re.compile(
+    r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<rule>:?[-?])(?P<text>(?:[^{}]|\{[^{}]*\})*))?\})"
+)
 
 
 class MissingVariableError(Exception):
@@ -22,7 +24,7 @@ class MissingVariableError(Exception):
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in `${NAME}`, `${NAME:-default}`, `${NAME:?message}` and `$$` as compose does."""
+    """Fill in `${NAME}`, `${NAME:-default}`, `${NAME:?message}` and `$$` as compose does; a default may hold another variable."""
 
     def fill(match: re.Match[str]) -> str:
         if match["escaped"]:
@@ -32,7 +34,7 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
             return value
         if rule.endswith("?"):
             raise MissingVariableError(match["text"])
-        return match["text"] if rule.endswith("-") else ""
+        return interpolate(match["text"], variables) if rule.endswith("-") else ""
 
     return _VARIABLE.sub(fill, text)
 

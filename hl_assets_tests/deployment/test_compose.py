@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from hl_assets.alerts.config import parse_secrets
 from hl_assets.settings import FILE_SUFFIX, Settings, environment_name
+from hl_assets.warehouse.access import Role
 from hl_assets_tests.conftest import REPOSITORY
 from hl_assets_tests.deployment import compose, dockerfile
 
@@ -114,6 +116,34 @@ def test_secrets_come_as_files_and_only_to_those_who_need_them(service: compose.
     assert granted <= set(compose.load()["secrets"])
     assert ("anthropic_api_key" in granted) == (service.name in {"code-location", "api"})
     assert ("api_write_key" in granted) == (service.name == "api")
+    assert ("alert_webhook_secret" in granted) == (service.name == "code-location")
+
+
+def test_each_service_is_the_database_user_that_it_needs_to_be() -> None:
+    def user(name: str, variables: dict[str, str]) -> tuple[str, str]:
+        given = compose.services(variables)[name].environment
+        return given["CLICKHOUSE_URL"], Path(given["CLICKHOUSE_PASSWORD_FILE"]).name
+
+    for name in ("code-location", "daemon", "webserver", "api"):
+        assert user(name, {}) == ("http://hl_assets_writer@clickhouse:8123", "clickhouse_writer_password")
+    assert user("migrate", {}) == ("http://hl_assets@clickhouse:8123", "clickhouse_password")
+    # A server of one's own, with one user or with several.
+    own = {"CLICKHOUSE_URL": "https://me@ch.example"}
+    assert user("api", own)[0] == user("migrate", own)[0] == "https://me@ch.example"
+    assert (
+        user("migrate", {**own, "CLICKHOUSE_ADMIN_URL": "https://root@ch.example"})[0]
+        == "https://root@ch.example"
+    )
+    owner = EVERYTHING["clickhouse"].environment
+    assert (owner["CLICKHOUSE_USER"], owner["CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT"]) == ("hl_assets", "1")
+    made = {f"CLICKHOUSE_{role.value.upper()}_PASSWORD_FILE" for role in (Role.WRITER, Role.READER, Role.API)}
+    assert made <= set(EVERYTHING["migrate"].environment)
+    holders = {
+        name
+        for name, service in EVERYTHING.items()
+        if "clickhouse_password" in service.definition.get("secrets", [])
+    }
+    assert holders == {"clickhouse", "migrate"}
 
 
 def test_no_secret_is_written_down() -> None:
@@ -153,6 +183,7 @@ def test_interpolation_is_composes() -> None:
     values = {"A": "a", "EMPTY": ""}
     for text, expected in {
         "${A}": "a", "${A:-b}": "a", "${EMPTY:-b}": "b", "${EMPTY-b}": "", "${NONE-b}": "b", "${NONE}": "", "$${A}": "${A}",
+        "${NONE:-${A}}": "a", "${NONE:-${NONE:-c}}!": "c!", "${A:-${NONE}}": "a",
     }.items():  # fmt: skip
         assert compose.interpolate(text, values) == expected
     with pytest.raises(compose.MissingVariableError, match="set it"):
@@ -167,13 +198,22 @@ def test_made_secrets_are_closed_to_other_users_and_never_replaced(tmp_path: Pat
     assert set(made) == {Path(secret["file"]).name for secret in compose.load()["secrets"].values()}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o444}
-    assert {name for name, text in made.items() if not text.strip()} == {"anthropic_api_key"}
+    assert {name for name, text in made.items() if not text.strip()} == {
+        "anthropic_api_key",
+        "alert_webhook_url",
+    }
+    signing = made.pop("alert_webhook_secret").strip()
+    assert parse_secrets(signing), "the alerts' own rules take it"
+    assert signing not in first.stdout
     random = [text.strip() for name, text in made.items() if text.strip()]
     assert all(re.fullmatch(r"[0-9a-f]{48}", text) for text in random)
     assert len(set(random)) == len(random)
     assert [text for text in random if text in first.stdout] == []
     subprocess.run([script, folder], check=True, capture_output=True, timeout=60)
-    assert {path.name: path.read_text() for path in folder.iterdir()} == made
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        **made,
+        "alert_webhook_secret": f"{signing}\n",
+    }
 
 
 # The image

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from dagster._core.instance.ref import InstanceRef
 from kubernetes.client import models
 
 from hl_assets.settings import Settings, environment_name, is_secret
+from hl_assets.warehouse.access import Role, user_name
 from hl_assets_tests.conftest import REPOSITORY
 from hl_assets_tests.deployment import compose, dockerfile, kubernetes
 from hl_assets_tests.deployment.test_locks import locked
@@ -98,9 +100,28 @@ def test_the_api_is_reached_by_its_probes_and_its_service() -> None:
     assert service["spec"].get("type", "ClusterIP") == "ClusterIP"
 
 
-def test_the_api_has_no_secret_but_the_warehouses() -> None:
+def test_the_api_has_no_secret_but_its_own_database_users() -> None:
     (container,) = templates()["hl-assets-api"]["containers"]
-    assert [entry["name"] for entry in container["env"]] == ["CLICKHOUSE_PASSWORD"]
+    assert [entry["name"] for entry in container["env"]] == ["CLICKHOUSE_API_PASSWORD"]
+
+
+def test_only_the_migration_knows_the_owner_of_the_database() -> None:
+    def secrets(environment: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+        refs = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in environment}
+        return {name: (ref["name"], ref["key"]) for name, ref in refs.items()}
+
+    migrate = secrets(templates()["hl-assets-migrate"]["containers"][0]["env"])
+    api = secrets(templates()["hl-assets-api"]["containers"][0]["env"])
+    location = secrets(LOCATION["env"])
+    owner = {name for name, (secret, _) in migrate.items() if secret == "hl-assets-clickhouse-admin"}
+    assert owner == {"CLICKHOUSE_URL", "CLICKHOUSE_PASSWORD"}
+    assert not any(
+        secret == "hl-assets-clickhouse-admin" for secret, _ in (*api.values(), *location.values())
+    )
+    # The users are made with the passwords that their services have.
+    assert migrate["CLICKHOUSE_WRITER_PASSWORD"] == location["CLICKHOUSE_PASSWORD"]
+    assert migrate["CLICKHOUSE_API_PASSWORD"] == api["CLICKHOUSE_API_PASSWORD"]
+    assert urlsplit(kubernetes.settings()["CLICKHOUSE_URL"]).username == user_name(Role.WRITER)
 
 
 def test_one_image_one_namespace() -> None:

@@ -3,16 +3,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pandera.pandas as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hl_assets.interchange import export as export_module
-from hl_assets.interchange.errors import ExportError, UnreadableFileError
+from hl_assets.interchange.errors import ExportError, UnreadableFileError, UnsupportedTypeError
 from hl_assets.interchange.export import FOREVER, ExportRequest, export_tables
 from hl_assets.interchange.manifest_file import ExportManifest, file_sha256, read_manifest
-from hl_assets.interchange.parquet import arrow_schema, arrow_type, frame_of, slots_of
+from hl_assets.interchange.parquet import arrow_schema, arrow_type, differences, frame_of, slots_of
 from hl_assets.metrics.catalog import FORMULA_VERSION
 from hl_assets.schemas import TABLES
+from hl_assets.schemas.contract import Slot, TableContract, column, slot_column
 from hl_assets.schemas.metrics import WALLET_METRICS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.slots import SLOT as SLOT_LENGTH
@@ -209,8 +211,23 @@ def test_a_folder_in_use_is_refused_unless_it_may_be_replaced(warehouse: Warehou
 def test_every_contract_has_a_parquet_type_and_an_unknown_one_is_named() -> None:
     for contract in TABLES:
         assert arrow_schema(contract, "1").names == contract.column_names
-    with pytest.raises(NotImplementedError, match="Decimal"):
+    with pytest.raises(UnsupportedTypeError, match="Decimal"):
         arrow_type("Decimal(18, 2)")
+
+
+@pytest.mark.parametrize("clickhouse_type", ["Decimal(18, 2)", "Array(Nullable(IPv6))", "Map(String, UUID)"])
+def test_a_column_without_a_parquet_type_is_named_with_its_table(clickhouse_type: str) -> None:
+    class Odd(pa.DataFrameModel):
+        """A price."""
+
+        as_of: Slot = slot_column()
+        price: str = column("A price", clickhouse=clickhouse_type)
+
+    contract = TableContract(name="odd", model=Odd, grain="slot", key=("as_of",), order_by=("as_of",))
+    with pytest.raises(UnsupportedTypeError, match=r"odd\.price: .* has no type in Parquet files"):
+        arrow_schema(contract, "1")
+    with pytest.raises(UnsupportedTypeError, match=r"odd\.price"):
+        differences(contract, arrow_schema(WALLET_METRICS, "1"))
 
 
 def test_the_command_exports_and_says_what(ticked: Platform, tmp_path: Path) -> None:

@@ -1,14 +1,20 @@
 """Retention and upkeep on the real engine: what goes, what stays, and that the platform goes on."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
 
+from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.maintain import run_maintain
+from hl_assets.maintenance.job import WRITE_POOL, run_in_the_pool
 from hl_assets.maintenance.rules import NEVER_REMOVED
 from hl_assets.maintenance.upkeep import RUN_PREFIX, SLICE_TABLES, plan_expiry, withdraw_expired
 from hl_assets.schemas.contract import TableContract
@@ -22,9 +28,12 @@ from hl_assets.schemas.tracking import TRACKED_WALLETS
 from hl_assets.settings import Settings
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.embedded.process import ensure_running
+from hl_assets.warehouse.errors import WarehouseError
 from hl_assets.warehouse.manifest import Manifest
 from hl_assets.warehouse.publish import Publisher
 from hl_assets.warehouse.slices import Provenance, Slice
+from hl_assets_tests.conftest import bare_environment
+from hl_assets_tests.deployment.ports import wait_until
 from hl_assets_tests.pipeline.conftest import SLOT, FirstTick, Platform
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -217,3 +226,49 @@ def test_a_command_says_what_it_would_do_and_does_it(
     assert "3 slices were withdrawn" in capsys.readouterr().out
     assert aged.manifest_slots()["equity_curves"] == [YOUNG, SLOT]
     assert Settings.load(**values).retention_rules["equity_curves"].days == 40
+
+
+def test_nothing_is_withdrawn_by_hand_while_something_derives(
+    aged: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert aged.warehouse.home is not None
+    values: dict[str, object] = {
+        "home": aged.home,
+        "clickhouse_url": ensure_running(aged.warehouse.home),
+        "clickhouse_database": aged.warehouse.database,
+        "retention": "equity_curves=40",
+        "clock": aged.now,
+    }
+    home = prepare_dagster_home(Settings.load(**values))
+    before = aged.manifest_slots()["equity_curves"]
+    command = [
+        sys.executable,
+        "-m",
+        "hl_assets_tests.pipeline.holding_a_pool",
+        str(home),
+        WRITE_POOL,
+        str(tmp_path),
+    ]
+    deriving = subprocess.Popen(command, env=bare_environment(), stderr=subprocess.DEVNULL)
+    try:
+        wait_until("another run holds the pool", (tmp_path / "held").exists, 60)
+        with ThreadPoolExecutor(1) as pool:
+            maintaining = pool.submit(run_maintain, values, dry_run=False)
+            with pytest.raises(TimeoutError):
+                maintaining.result(timeout=4)
+            assert aged.manifest_slots()["equity_curves"] == before
+            (tmp_path / "release").touch()
+            assert maintaining.result(timeout=60) == 0
+    finally:
+        (tmp_path / "release").touch()
+        deriving.wait(60)
+    assert aged.manifest_slots()["equity_curves"] == [YOUNG, SLOT]
+    assert f"Waiting for the pool {WRITE_POOL}" in capsys.readouterr().out
+
+
+def test_what_fails_by_hand_is_raised_as_it_is() -> None:
+    def fail() -> None:
+        raise WarehouseError("nothing there")
+
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(WarehouseError, match="nothing there"):
+        run_in_the_pool(instance, fail, 60)
