@@ -29,6 +29,7 @@ from hl_assets.warehouse.access import (
     user_name,
 )
 from hl_assets.warehouse.connection import Warehouse
+from hl_assets.warehouse.ddl import ONE_SERVER, Layout
 from hl_assets.warehouse.errors import WarehouseQueryError
 
 _ADVICE = {
@@ -69,8 +70,10 @@ def run_access(values: dict[str, object], *, dry_run: bool) -> None:
     if settings.clickhouse_url is None and not dry_run:
         raise CommandError("the embedded ClickHouse has no users; set CLICKHOUSE_URL to a server's address")
     load = Load(settings.api_threads, settings.api_query_timeout_seconds)
-    access = access_of_roles(TABLES, settings.database, SERVED, load)
-    statements = access_statements(access.values(), settings.database, identities)
+    cluster = settings.clickhouse_cluster
+    layout = Layout(cluster, settings.database) if cluster else ONE_SERVER
+    access = access_of_roles(TABLES, settings.database, SERVED, load, layout)
+    statements = access_statements(access.values(), settings.database, identities, cluster=cluster)
     if dry_run:
         _print(statements)
     else:

@@ -36,9 +36,12 @@ from enum import StrEnum
 
 from hl_assets.schemas.contract import TableContract
 from hl_assets.warehouse import ddl
+from hl_assets.warehouse.schema_changes import object_names
 
 HIDDEN = "<hidden>"
 """Stands for digest and salt of a password where a statement is shown."""
+
+_NO_CONTRACTS = {ddl.PUBLICATIONS, ddl.MIGRATIONS}
 
 Reads = Mapping[str, tuple[str, ...] | None]
 """Table -> the columns that are read of it; None = all of them."""
@@ -214,7 +217,11 @@ def limits_name(database: str, role: Role) -> str:
 
 
 def access_of_roles(
-    contracts: Iterable[TableContract], database: str, served: Reads, load: Load, *, cluster: bool = False
+    contracts: Iterable[TableContract],
+    database: str,
+    served: Reads,
+    load: Load,
+    layout: ddl.Layout = ddl.ONE_SERVER,
 ) -> dict[Role, Access]:
     """What each role may do in a database.
 
@@ -223,16 +230,19 @@ def access_of_roles(
         database: Their database.
         served: What the API reads (`hl_assets.api.reads`).
         load: How it reads.
-        cluster: Whether tables are made on all servers of a cluster, with Distributed ones before them.
+        layout: Where the tables are.
     """
     tables = list(contracts)
-    everything = [Grant("SELECT", _table(database, name)) for name in ddl.object_names(tables)]
+    everything = [Grant("SELECT", _table(database, name)) for name in object_names(tables, layout)]
     return {
-        Role.MIGRATOR: Access(Role.MIGRATOR, _migrator_grants(database, cluster=cluster)),
-        Role.WRITER: Access(Role.WRITER, (*everything, *_writer_grants(tables, database))),
+        Role.MIGRATOR: Access(Role.MIGRATOR, _migrator_grants(database, layout)),
+        Role.WRITER: Access(Role.WRITER, (*everything, *_writer_grants(tables, database, layout))),
         Role.READER: Access(Role.READER, tuple(everything), _reader_limits(), _reader_quota()),
         Role.API: Access(
-            Role.API, tuple(_api_grants(tables, database, served)), _api_limits(load), _api_quota(load)
+            Role.API,
+            tuple(_api_grants(tables, database, served, layout)),
+            _api_limits(load),
+            _api_quota(load),
         ),
     }
 
@@ -241,30 +251,38 @@ def _table(database: str, name: str) -> str:
     return f"{ddl.identifier(database)}.{ddl.identifier(name)}"
 
 
-def _migrator_grants(database: str, *, cluster: bool) -> tuple[Grant, ...]:
+def _migrator_grants(database: str, layout: ddl.Layout) -> tuple[Grant, ...]:
     own = Grant(", ".join(_MIGRATES), f"{ddl.identifier(database)}.*")
-    # ON CLUSTER needs CLUSTER, and a Distributed table is a source of the kind REMOTE; both are granted for everything or not at all.
-    return (own, Grant("CLUSTER, REMOTE", "*.*")) if cluster else (own,)
+    return (own, *_cluster_grants(layout))
 
 
-def _writer_grants(tables: Sequence[TableContract], database: str) -> list[Grant]:
-    stored = [ddl.PUBLICATIONS, *map(ddl.stored_table, tables)]
-    slices = [ddl.versions_table(contract) for contract in tables if contract.storage == "slices"]
+def _cluster_grants(layout: ddl.Layout) -> tuple[Grant, ...]:
+    """ON CLUSTER needs CLUSTER; Distributed tables and `cluster()` are sources of the kind REMOTE. Both are for everything or nothing."""
+    return (Grant("CLUSTER, REMOTE", "*.*"),) if layout.cluster else ()
+
+
+def _writer_grants(tables: Sequence[TableContract], database: str, layout: ddl.Layout) -> list[Grant]:
+    # A shard may ask whether the user himself may insert into its own table (`secret` in remote_servers).
+    stored = [ddl.PUBLICATIONS, *(name for one in tables for name in ddl.create_stored_tables(one, layout))]
+    slices = [layout.held_table(contract) for contract in tables if contract.storage == "slices"]
     return [
         *(Grant("INSERT", _table(database, name)) for name in stored),
         *(Grant("ALTER DELETE", _table(database, name)) for name in slices),
         Grant("SELECT", "system.parts"),  # `Publisher.compact`
+        *_cluster_grants(layout),
     ]
 
 
-def _api_grants(tables: Sequence[TableContract], database: str, served: Reads) -> list[Grant]:
+def _api_grants(
+    tables: Sequence[TableContract], database: str, served: Reads, layout: ddl.Layout
+) -> list[Grant]:
     grants = [Grant("SELECT", _table(database, ddl.PUBLICATIONS))]
     for contract in tables:
         if contract.name not in served:
             continue
         columns = served[contract.name]
         what = "SELECT" if columns is None else f"SELECT({', '.join(map(ddl.identifier, columns))})"
-        names = [name for name in ddl.object_names([contract]) if name != ddl.PUBLICATIONS]
+        names = [name for name in object_names([contract], layout) if name not in _NO_CONTRACTS]
         grants += [Grant(what, _table(database, name)) for name in names]
     return grants
 

@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _UNKNOWN_DATABASE = 81
 _UNKNOWN_TABLE = 60
+_NOT_ALLOWED = 497
 _POOL_SIZE = 32
 _PORTION = 2_000
 _CREATION_LOCK = threading.Lock()
@@ -146,6 +147,7 @@ def _typed(error: Exception, endpoint: Endpoint | None) -> WarehouseError:
         return WarehouseUnavailableError(f"ClickHouse at {endpoint} is overloaded or restarting: {text}")
     advice = {
         _UNKNOWN_DATABASE: "; nothing has been published there yet (`ensure_tables` creates the database)",
+        _NOT_ALLOWED: "; run `hl-assets migrate` and `hl-assets access` as a user who may make tables and users",
         _UNKNOWN_TABLE: "; if it is one of this project's tables, `ensure_tables` creates it",
     }.get(code or 0, "")
     return WarehouseQueryError(f"{text}{advice}", code=code, name=name)

@@ -29,6 +29,7 @@ from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.errors import WarehouseQueryError
 from hl_assets.warehouse.publish import Publisher
+from hl_assets.warehouse.schema_changes import object_names
 from hl_assets.warehouse.slices import Provenance
 from hl_assets_tests.conftest import REPOSITORY
 from hl_assets_tests.warehouse.restricted_server import serving_as
@@ -151,7 +152,7 @@ def test_the_writer_writes_and_changes_no_table(as_role: Warehouse) -> None:
 def test_a_reader_reads_everything_and_nothing_else(as_role: Warehouse) -> None:
     for contract in TABLES:
         as_role.read_table(contract, limit=1)
-    for name in ddl.object_names(TABLES):
+    for name in object_names(TABLES):
         as_role.read_rows(f"SELECT * FROM {ddl.identifier(name)} LIMIT 1")
     for sql in (
         "SELECT * FROM file('/etc/passwd', 'LineAsString')",
@@ -207,7 +208,9 @@ def test_only_open_system_tables_are_read_but_for_those_granted() -> None:
     read = {
         (path.relative_to(package).parts[0], name)
         for path in package.rglob("*.py")
-        for name in re.findall(r"\b(?:FROM|JOIN) system\.(\w+)", path.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"\b(?:(?:FROM|JOIN) system\.|system_table\(\")(\w+)", path.read_text(encoding="utf-8")
+        )
     }
     assert ("warehouse", "parts") in read, "the pattern finds what there is"
     granted = {
@@ -246,11 +249,16 @@ def test_without_a_password_a_role_has_no_user() -> None:
     assert len([one for one in statements if one.sql.startswith("CREATE ROLE")]) == len(Role)
 
 
-def test_a_cluster_asks_for_more_of_the_migrator_only() -> None:
-    many = access_of_roles(TABLES, DATABASE, SERVED, LOAD, cluster=True)
-    more = set(many[Role.MIGRATOR].grants) - set(ROLES[Role.MIGRATOR].grants)
-    assert [grant.sql for grant in more] == ["CLUSTER, REMOTE ON *.*"]
-    assert all(many[role] == ROLES[role] for role in Role if role is not Role.MIGRATOR)
+def test_a_cluster_asks_for_its_tables_and_for_acting_on_all_servers() -> None:
+    layout = ddl.Layout("prod", DATABASE)
+    many = access_of_roles(TABLES, DATABASE, SERVED, LOAD, layout)
+    for role in Role:
+        acts = "GRANT CLUSTER, REMOTE ON *.*" in {f"GRANT {grant.sql}" for grant in many[role].grants}
+        assert acts == (role in {Role.MIGRATOR, Role.WRITER}), role
+    writes = {grant.sql for grant in many[Role.WRITER].grants}
+    assert f"ALTER DELETE ON `{DATABASE}`.`wallet_scores__versions__local`" in writes
+    assert f"INSERT ON `{DATABASE}`.`wallet_scores__versions__local`" in writes
+    assert f"INSERT ON `{DATABASE}`.`wallet_scores__versions`" in writes
 
 
 def test_statements_may_be_repeated() -> None:

@@ -123,7 +123,9 @@ class TestUsed:
             alone.ensure_tables([MARKS])
         with (
             Warehouse(replace(cluster, database="alone")) as store,
-            pytest.raises(SchemaMismatchError, match="marks__versions: is a ReplicatedMergeTree, not a Distributed"),
+            pytest.raises(
+                SchemaMismatchError, match="marks__versions: is a ReplicatedMergeTree, not a Distributed"
+            ),
         ):
             store.ensure_tables([MARKS])
 
