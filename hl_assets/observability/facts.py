@@ -52,10 +52,7 @@ class TickFacts:
         not stored, so it is not here.
         """
         in_order = sorted(self.published_at.items(), key=lambda entry: entry[1])
-        return {
-            asset: (at - before).total_seconds()
-            for (_, before), (asset, at) in pairwise(in_order)
-        }
+        return {asset: (at - before).total_seconds() for (_, before), (asset, at) in pairwise(in_order)}
 
 
 @dataclass(frozen=True)

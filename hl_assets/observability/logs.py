@@ -12,7 +12,7 @@ import logging
 import math
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -36,8 +36,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _ORDINARY = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"})
 """Attributes of every record; what a caller adds with `extra` is not among them."""
 
-Describe = Callable[[logging.LogRecord], Mapping[str, Any]]
-"""Fields of a record that its attributes do not simply hold."""
+THROUGH_DAGSTER = "dagster_meta"
+"""Attribute of a record that Dagster's log of a run has taken over: a mapping that says of which run and step it is."""
+
+_SLOT_TAG, _PARTITION_TAG = "hl_assets/slot", "dagster/partition"
 
 
 class Masking:
@@ -68,13 +70,11 @@ class JsonFormatter(logging.Formatter):
 
     Args:
         mask: What takes secrets out.
-        describe: More fields of a record, and another `message`, for records of a library that keeps them elsewhere.
     """
 
-    def __init__(self, mask: Masking | None = None, describe: Describe | None = None) -> None:
+    def __init__(self, mask: Masking | None = None) -> None:
         super().__init__()
         self._mask = mask or Masking()
-        self._describe = describe
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break."""
@@ -82,10 +82,10 @@ class JsonFormatter(logging.Formatter):
             "timestamp": _instant(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **about(),
             **_extra(record),
-            **(self._describe(record) if self._describe is not None else {}),
+            **_of_run(record),
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = _trace(record)
@@ -116,7 +116,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Instant (UTC), level, logger, message."""
-        message = escaped(_head(self._mask(record.getMessage())))
+        message = escaped(_head(self._mask(_message(record))))
         line = f"{_instant(record)} {record.levelname} {record.name} {message}"
         if record.exc_info and record.exc_info[1] is not None:
             trace = _tail(self._mask(_trace(record)))
@@ -124,9 +124,9 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-def formatter_of(log_format: LogFormat, mask: Masking, describe: Describe | None = None) -> logging.Formatter:
-    """The formatter that LOG_FORMAT names; `describe` as for `JsonFormatter`."""
-    return JsonFormatter(mask, describe) if log_format == "json" else TextFormatter(mask)
+def formatter_of(log_format: LogFormat, mask: Masking) -> logging.Formatter:
+    """The formatter that LOG_FORMAT names."""
+    return JsonFormatter(mask) if log_format == "json" else TextFormatter(mask)
 
 
 def escaped(text: str) -> str:
@@ -148,6 +148,35 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
         name: value
         for name, value in vars(record).items()
         if name not in _ORDINARY and _NAME.fullmatch(name) and isinstance(value, str | int | float | datetime)
+    }
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What was said; Dagster puts run and step before it, which are fields of their own here."""
+    said = _meta(record).get("orig_message")
+    return said if isinstance(said, str) else record.getMessage()
+
+
+def _meta(record: logging.LogRecord) -> Mapping[str, Any]:
+    found = getattr(record, THROUGH_DAGSTER, None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _of_run(record: logging.LogRecord) -> dict[str, Any]:
+    """Run, job, asset, partition, slot and event of a record that came through Dagster; None where it has none."""
+    meta = _meta(record)
+    if not meta:
+        return {}
+    tags, event = meta.get("job_tags") or {}, meta.get("dagster_event")
+    error = getattr(getattr(event, "event_specific_data", None), "error", None)
+    return {
+        "run_id": meta.get("run_id"),
+        "job": meta.get("job_name"),
+        "asset": meta.get("step_key"),
+        "partition": tags.get(_PARTITION_TAG),
+        "slot": tags.get(_SLOT_TAG),
+        "event": getattr(event, "event_type_value", None),
+        "exception": None if error is None else error.to_string(),
     }
 
 

@@ -11,7 +11,8 @@ that is reconstructed today makes nothing fresh. No text that a user of the exch
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 from hl_assets.coverage.vocabulary import Cause, Status
@@ -26,7 +27,7 @@ from hl_assets.observability.facts import (
     TickFacts,
 )
 from hl_assets.schemas import TABLES
-from hl_assets.schemas.grades import AI_GRADES
+from hl_assets.schemas.grades import AI_GRADES, CALL_MODES, CALL_OUTCOMES
 from hl_assets.schemas.leaderboard import LEADERBOARD_SNAPSHOTS
 from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES
 from hl_assets.schemas.scores import WALLET_SCORES
@@ -34,6 +35,7 @@ from hl_assets.warehouse.connection import Warehouse
 
 STAGES: Mapping[str, str] = {
     "leaderboard_snapshots": "leaderboard",
+    "vaults": "vaults",
     "portfolio_fetches": "portfolio_histories",
     "tracked_wallets": "tracked_wallets",
     "equity_curves": "equity_curves",
@@ -41,7 +43,8 @@ STAGES: Mapping[str, str] = {
     "ai_grades": "ai_grades",
     "wallet_scores": "wallet_scores",
 }
-"""Table -> the asset of a tick whose publication says that its step is through; in the order data flows."""
+"""Table -> the asset of a tick whose publication says that its step is through; in the order data flows. The list of vaults is
+fetched by the first tick of a UTC day only."""
 
 FETCH_OUTCOMES = ("answered", "unchanged", "empty", "refused", "failed")
 """answered: with new points; unchanged: every point was known; empty: no such portfolio; refused: 429; failed: otherwise."""
@@ -50,8 +53,16 @@ WINDOWS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 NO_CAUSE = "none"
 QUARANTINE_STATES = ("quarantined", "waived")
 _REFUSED = "rate_limited"
-_SLICES = tuple(table.name for table in TABLES if table.storage != "ledger")
-_DERIVED = ("reconstructed_cohorts", *(table for table in STAGES if STAGES[table] == table))
+_ON_REQUEST = frozenset({"reconstructed_cohorts", "rescored_scores"})
+"""Made when somebody asks, so how old they are says nothing."""
+_FOLLOWED = tuple(
+    table.name for table in TABLES if table.storage != "ledger" and table.name not in _ON_REQUEST
+)
+_BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
+_RECENT = timedelta(days=2)
+"""How far back newest slots are looked for first: the manifest grows by half a million lines a year, and is ordered by table
+and slot."""
+_DERIVED = ("tracked_wallets", "equity_curves", "wallet_metrics", "ai_grades", "wallet_scores")
 
 _NEWEST_SQL = """
 SELECT table_name, as_of, n_rows, published_at, run_id FROM (
@@ -60,7 +71,7 @@ SELECT table_name, as_of, n_rows, published_at, run_id FROM (
         SELECT table_name, as_of,
             argMax((n_rows, published_at, run_id, withdrawn, origin), version) AS newest
         FROM publications
-        WHERE table_name IN {tables:Array(String)}
+        WHERE table_name IN {tables:Array(String)} AND as_of >= {since:DateTime('UTC')}
         GROUP BY table_name, as_of
     )
     WHERE NOT newest.4 AND newest.5 = {origin:String}
@@ -132,7 +143,7 @@ class _Source:
 
 
 def read_platform(store: Warehouse, origin: str, now: datetime) -> PlatformFacts:
-    """Everything that is known of the platform now: at most ten small queries.
+    """Everything that is known of the platform now: at most eleven small queries.
 
     Args:
         store: The warehouse.
@@ -143,7 +154,7 @@ def read_platform(store: Warehouse, origin: str, now: datetime) -> PlatformFacts
         WarehouseError: It does not answer, or its tables are not there.
     """
     source = _Source(store, origin)
-    newest = source.rows(_NEWEST_SQL, tables=list(_SLICES))
+    newest = _newest(source, now)
     tables = {name: TableFacts(slot, int(rows), at) for name, slot, rows, at, _ in newest}
     runs = {name: run for name, *_, run in newest}
     return PlatformFacts(
@@ -157,6 +168,15 @@ def read_platform(store: Warehouse, origin: str, now: datetime) -> PlatformFacts
         quarantine=_quarantine(source),
         alerts=_alerts(source),
     )
+
+
+def _newest(source: _Source, now: datetime) -> list[tuple[Any, ...]]:
+    """The newest slot of every table that is published slot by slot; of tables that stand still, wherever it is."""
+    since = (now - _RECENT).replace(microsecond=0)
+    recent = source.rows(_NEWEST_SQL, tables=list(_FOLLOWED), since=since)
+    found = {row[0] for row in recent}
+    still = [table for table in _FOLLOWED if table not in found]
+    return recent + (source.rows(_NEWEST_SQL, tables=still, since=_BEGINNING) if still else [])
 
 
 def _tick(source: _Source, board: TableFacts | None, run: str) -> TickFacts | None:
@@ -213,9 +233,10 @@ def _money(source: _Source, now: datetime) -> MoneyFacts:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     rows = source.rows(_CALLS_SQL, midnight=midnight)
     dearest = max((float(row[7] or 0.0) for row in rows), default=0.0)
+    never = dict.fromkeys(product(CALL_MODES, CALL_OUTCOMES), 0)
     return MoneyFacts(
-        calls={(row[0], row[1]): int(row[2]) for row in rows},
-        usd={(row[0], row[1]): float(row[3] or 0.0) for row in rows},
+        calls={**never, **{(row[0], row[1]): int(row[2]) for row in rows}},
+        usd={**never, **{(row[0], row[1]): float(row[3] or 0.0) for row in rows}},
         unpriced=_total(rows, 4),
         usd_today=sum(float(row[5] or 0.0) for row in rows) + _total(rows, 6) * dearest,
     )
