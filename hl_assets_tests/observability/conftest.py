@@ -37,7 +37,7 @@ from hl_assets_tests.pipeline.conftest import DAY, SLOT, Platform, failure_of
 
 NOW = SLOT + timedelta(minutes=17)
 TOP_N = 12
-FAILING = 2
+FAILING = 1
 """Wallets whose every request the exchange answers with 429."""
 
 
@@ -72,7 +72,7 @@ def ticked(embedded_server: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     ):
         patch.chdir(home)  # no .env of the developer's
         config = WarehouseConfig(url=proxy.url, database=f"test_{uuid.uuid4().hex[:12]}")
-        platform = Platform(exchange, instance, config, home, overrides={"top_n": TOP_N})
+        platform = Platform(exchange, instance, config, home, overrides={"top_n": TOP_N, "max_attempts": 2})
         platform.at(SLOT)
         platform.fault(endpoint="info", kind="rate_limited", wallets=best(platform))
         result = platform.tick()

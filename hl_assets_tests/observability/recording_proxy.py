@@ -12,6 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+import lz4.frame
+
+_LZ4 = b"\x04\x22\x4d\x18"
 _NOT_FORWARDED = {"host", "connection", "transfer-encoding", "keep-alive"}
 
 
@@ -85,6 +88,8 @@ class RecordingProxy:
 
     def remember(self, path: str, body: bytes) -> None:
         given = parse_qs(urlsplit(path).query)
+        if body.startswith(_LZ4):  # inserts
+            body = lz4.frame.LZ4FrameDecompressor().decompress(body, max_length=200)
         text = given.get("query", [body[:200].decode(errors="replace")])[0]
         self.statements.append(Statement(json.loads(given.get("log_comment", ["{}"])[0]), text))
 
