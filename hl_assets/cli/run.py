@@ -120,7 +120,7 @@ def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: flo
     from hl_assets.cli.ranking import ranking_table, read_ranking  # noqa: PLC0415
 
     if outcome.result.success:
-        with Warehouse(outcome.warehouse) as store:
+        with Warehouse(outcome.warehouse, comment={"command": "hl-assets run"}) as store:
             ranking = read_ranking(store, outcome.slot, rows)
         console.print(ranking_table(ranking, settings.source, console.width))
     console.print(_steps_table(outcome))
