@@ -22,6 +22,7 @@ from hl_assets.jobs import coverage_job, freshness_job, rebuild_job, reconstruct
 from hl_assets.maintenance.job import maintenance_job
 from hl_assets.resources.exchange import Exchange
 from hl_assets.resources.grader import GraderResource
+from hl_assets.resources.logs import console_logger
 from hl_assets.resources.warehouse import WarehouseResource
 from hl_assets.schedules import coverage_schedule, freshness_schedule, maintenance_schedule, tick_schedule
 from hl_assets.sensors import alerts_sensor, run_failures_sensor
@@ -74,6 +75,7 @@ def build_defs(
             **(resources or {}),
         },
         executor=dg.in_process_executor,
+        loggers={"console": console_logger(settings)},
     )
 
 

@@ -4,12 +4,13 @@ Belongs here: reading the environment and `.env`. Does not belong here: using a 
 arguments. `.env.example` is generated from this module (`python -m hl_assets.settings`) and tested equal to it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic.fields import FieldInfo
@@ -30,6 +31,7 @@ from hl_assets.alerts.config import (
     parse_secrets,
 )
 from hl_assets.exchange.config import Egress, parse_proxies
+from hl_assets.observability.logs import LogFormat, LogLevel
 from hl_assets.scoring.config import parse_weights
 from hl_assets.scoring.entities import parse_entity_filter
 
@@ -460,6 +462,26 @@ class Settings(BaseSettings):
         ge=0,
     )
 
+    # Observability, described in docs/observability.md
+    log_format: LogFormat = setting(
+        "LOG_FORMAT",
+        "text",
+        "How services and runs log: text for people, json for a log store (one object per line, on stderr).",
+    )
+    log_level: LogLevel = setting(
+        "LOG_LEVEL",
+        "info",
+        "Least severe lines of the platform that services log: debug, info, warning or error; of libraries, never less than "
+        "warning.",
+    )
+    api_metrics_seconds: float = setting(
+        "API_METRICS_SECONDS",
+        15.0,
+        "For how long /metrics goes on with the platform's figures it has read, however often it is scraped; 0: it always reads.",
+        ge=0,
+        le=300,
+    )
+
     # The REST API
     api_port: int = setting(
         "API_PORT", 8080, "Port of the REST API that `hl-assets serve` and `dev` start.", ge=1, le=65535
@@ -760,6 +782,26 @@ def _with_password(
         raise ValueError(f"{password_name} is set, and {url_name} holds a password, too; keep one of them")
     netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
     return urlunsplit(parts._replace(netloc=netloc))
+
+
+def secret_texts(settings: Settings) -> frozenset[str]:
+    """Every text that must be in no log: the secrets, their parts where one setting lists several, passwords of their URLs."""
+    found: set[str] = set()
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            whole = value.get_secret_value()
+            parts = [part for part in re.split(r"[\s,]+", whole) if part]
+            passwords = [parsed for part in parts if (parsed := _password_in(part)) is not None]
+            found |= {whole, *parts, *passwords, *map(unquote, passwords)}
+    return frozenset(found)
+
+
+def _password_in(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:  # not a URL
+        return None
 
 
 def is_secret(field: FieldInfo) -> bool:

@@ -16,8 +16,8 @@ PACKAGE = Path(hl_assets.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 DAGSTER_PLACES = {
-    "definitions", "instance", "partitions", "jobs", "schedules", "sensors", "failures", "assets", "checks", "resources", "cli",
-    "maintenance",
+    "definitions", "instance", "sqlite_storage", "partitions", "jobs", "schedules", "sensors", "failures", "assets", "checks",
+    "resources", "cli", "maintenance",
 }  # fmt: skip
 
 # Each package may import those before it, never one after it.

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hl_assets.api.limits import Network, TokenBuckets, client_of
 from hl_assets.api.problems import TOO_MANY_REQUESTS, ProblemError, internal_error, problem_response
 from hl_assets.api.telemetry import UNMATCHED, Telemetry
+from hl_assets.observability.context import working_on
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +57,13 @@ class Gate:
         client = client_of(peer, headers.getlist("x-forwarded-for"), self._proxies)
         sent = _Sent(send, request_id)
         self._telemetry.active.inc()
-        try:
-            await self._answer(scope, receive, sent, client, request_id)
-        finally:
-            self._telemetry.active.dec()
-            self._report(scope, sent, client, request_id, time.perf_counter() - began)
+        # A request's route is known once the router has found it, in the same scope.
+        with working_on(lambda: {"request_id": request_id, "route": _route_of(scope)}):
+            try:
+                await self._answer(scope, receive, sent, client, request_id)
+            finally:
+                self._telemetry.active.dec()
+                self._report(scope, sent, client, request_id, time.perf_counter() - began)
 
     async def _answer(
         self, scope: Scope, receive: Receive, sent: "_Sent", client: str, request_id: str
@@ -82,8 +85,7 @@ class Gate:
             await internal_error(request_id)(scope, receive, sent)
 
     def _report(self, scope: Scope, sent: "_Sent", client: str, request_id: str, seconds: float) -> None:
-        route = scope.get("route")
-        path = route.path if isinstance(route, Route) else UNMATCHED
+        path = _route_of(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = sent.status or 0
         self._telemetry.requests.labels(path, method, str(status)).inc()
@@ -92,7 +94,17 @@ class Gate:
         logger.info(
             "%s %s %d %.1f ms %d bytes client=%s request_id=%s",
             method, path, status, seconds * 1e3, sent.bytes, client, request_id,
+            extra={
+                "method": method, "status": status, "milliseconds": round(seconds * 1e3, 1), "bytes": sent.bytes,
+                "client": client,
+            },
         )  # fmt: skip
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template; what a client sent is in no label, log or comment."""
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else UNMATCHED
 
 
 class _Sent:

@@ -33,6 +33,11 @@ from hl_assets.api.responses import body_response
 from hl_assets.api.snapshots import NoSlotError, Snapshot, Snapshots, UnsettledError
 from hl_assets.api.telemetry import Telemetry
 from hl_assets.api.ticks import TickLauncher
+from hl_assets.observability.catalogue import Limits
+from hl_assets.observability.collector import PlatformCollector
+from hl_assets.observability.context import about
+from hl_assets.observability.reading import read_platform
+from hl_assets.observability.refreshing import Refreshed
 from hl_assets.scoring.entities import EntityFlag
 from hl_assets.settings import Settings
 from hl_assets.slots import SLOT, slot_of, slot_text
@@ -100,16 +105,28 @@ class Service:
         self.settings = settings
         self.launcher = launcher
         self.telemetry = Telemetry()
-        self.snapshots = Snapshots(store, patience=settings.api_snapshot_seconds)
+        self._store = store
+        self.snapshots = Snapshots(store, patience=settings.api_snapshot_seconds, comment=about)
         self.cache = BodyCache(settings.api_cache_mb * 2**20)
         self._looks = Together()
         self.hidden_flags = hidden_flags
-        self.store = store
         self._threads = anyio.CapacityLimiter(settings.api_threads)
         self._tick_threads = anyio.CapacityLimiter(2)
         self.telemetry.watch_cache(
             lambda: self.cache.hits, lambda: self.cache.misses, lambda: self.cache.bytes
         )
+        self.platform = Refreshed(
+            lambda: read_platform(self.store, settings.origin, settings.now()),
+            keep_seconds=settings.api_metrics_seconds,
+        )
+        self.telemetry.show(
+            PlatformCollector(lambda: self.platform.newest, limits_of(settings), settings.source)
+        )
+
+    @property
+    def store(self) -> Warehouse:
+        """The warehouse; statements say which request they are for."""
+        return self._store.with_comment(**about())
 
     async def in_thread(self, call: Callable[[], _T], *, ticks: bool = False) -> _T:
         """Run something that waits for the warehouse, or for a tick to start, without blocking the event loop.
@@ -237,6 +254,19 @@ class Service:
             return body
 
         return await self.in_thread(read)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the settings allow, as metrics show it."""
+    minutes = SLOT.total_seconds() / 60
+    return Limits(
+        weight_per_slot=int(settings.weight_per_minute * minutes) * max(1, len(settings.egresses)),
+        usd_per_day=settings.grader_budget_day_usd,
+        freshness_seconds={
+            "warn": settings.freshness_warn_minutes * 60,
+            "fail": settings.freshness_fail_minutes * 60,
+        },
+    )
 
 
 class _VanishedError(Exception):

@@ -100,13 +100,19 @@ class Snapshots:
         store: The warehouse.
         patience: Seconds for which what is known is taken for the present without asking; 0 = always ask.
         clock: Monotonic seconds.
+        comment: What a statement's `log_comment` says beside what the warehouse was told.
     """
 
     def __init__(
-        self, store: Warehouse, *, patience: float, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Warehouse,
+        *,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+        comment: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        self._store = store
-        self._manifest = Manifest(store)
+        self._given = store
+        self._comment = comment
         self._patience = patience
         self._clock = clock
         self._lock = threading.Lock()
@@ -114,6 +120,14 @@ class Snapshots:
         self._looked_at = float("-inf")
         self._known: OrderedDict[datetime | None, Snapshot] = OrderedDict()
         self._by_slot: OrderedDict[datetime, Snapshot] = OrderedDict()
+
+    @property
+    def _store(self) -> Warehouse:
+        return self._given.with_comment(**self._comment())
+
+    @property
+    def _manifest(self) -> Manifest:
+        return Manifest(self._store)
 
     def remembered(self, at: datetime | None) -> Snapshot | None:
         """The snapshot, if it is known and recent enough to be used without a query."""

@@ -1,7 +1,7 @@
-"""What the API tells Prometheus.
+"""What the API tells Prometheus of itself.
 
-Belongs here: the metrics and their labels. Does not belong here: measuring (`middleware`, `service`). Labels are route
-templates and statuses, never what a client sent.
+Belongs here: the metrics and their labels. Does not belong here: measuring (`middleware`, `service`), the platform's figures
+(`hl_assets.observability`), which are shown with them. Labels are route templates and statuses, never what a client sent.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per series that nobody reads
 
@@ -78,6 +79,10 @@ class Telemetry:
         ):
             gauge = Gauge(f"hl_assets_api_cache_{name}", meaning, registry=self.registry)
             gauge.set_function(read)
+
+    def show(self, collector: Collector) -> None:
+        """Show what a collector says, too."""
+        self.registry.register(collector)
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

@@ -65,7 +65,7 @@ def derive_day(
     started = time.perf_counter()
     asset = context.asset_key.to_user_string()
     day = partition_day(context)
-    with classified_failures(), warehouse.open(context.run.run_id, asset) as session:
+    with classified_failures(), warehouse.open_run(context.run, asset) as session:
         effort = Effort(full_refresh=config.full_refresh, retry_quarantined=config.retry_quarantined)
         try:
             reconciled = reconcile_day(session, derivation, day, effort, settings.now())

@@ -59,7 +59,7 @@ def leaderboard(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Fetch the slot's board unless it is stored, and publish snapshot and rows together."""
     started = time.perf_counter()
-    with classified_failures(), warehouse.open(context.run.run_id, "leaderboard") as session:
+    with classified_failures(), warehouse.open_run(context.run, "leaderboard") as session:
         window = run_window(context, exchange.now())
         board = _stored(session, window) or _observed(session, window, exchange)
         verdict = judge([(LEADERBOARD_SNAPSHOTS, board.snapshot), (LEADERBOARD_ROWS, board.rows)])

@@ -67,7 +67,7 @@ def portfolio_histories(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Fetch what the slot still misses, and publish outcomes and new points together."""
     started = time.perf_counter()
-    with classified_failures(), warehouse.open(context.run.run_id, "portfolio_histories") as session:
+    with classified_failures(), warehouse.open_run(context.run, "portfolio_histories") as session:
         window = run_window(context, exchange.now())
         wanted = _wanted(session, window, exchange, settings)
         fetched = _fetch_missing(wanted, window, exchange, settings, context.log)

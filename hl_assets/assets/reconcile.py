@@ -142,7 +142,7 @@ def reconcile_day(
     if derivation.prepare is not None:
         derivation.prepare(session.store, todo)
     settled = {
-        task.slot: _settle(session, derivation, task, quarantine, now)
+        task.slot: _settle(session.of_slot(task.slot), derivation, task, quarantine, now)
         for task in (todo if lineage.reads_own_past else reversed(todo))
     }
     newest, *earlier = (settled[slot] for slot in sorted(settled, reverse=True))

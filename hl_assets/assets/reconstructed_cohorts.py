@@ -90,7 +90,7 @@ def reconstructed_cohorts(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Fix the wallets of the day's slots that were not observed."""
     started = time.perf_counter()
-    with classified_failures(), warehouse.open(context.run.run_id, "reconstructed_cohorts") as session:
+    with classified_failures(), warehouse.open_run(context.run, "reconstructed_cohorts") as session:
         plan = _plan(session, partition_day(context), config, settings.now())
         cohorts = {slot: _cohort(session.store, slot, plan) for slot in plan.wanted}
         found = {slot: frame for slot, frame in cohorts.items() if not frame.empty}

@@ -83,7 +83,7 @@ def slot_coverage(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Examine the ended slots that are not settled, and publish rows that are new or changed."""
     started = time.perf_counter()
-    with classified_failures(), warehouse.open(context.run.run_id, SLOT_COVERAGE.name) as session:
+    with classified_failures(), warehouse.open_run(context.run, SLOT_COVERAGE.name) as session:
         now, day = settings.now(), partition_day(context)
         span = _span(session, day, now)
         examined = _examine(session, span, context.instance, settings, now)

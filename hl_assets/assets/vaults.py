@@ -55,7 +55,7 @@ def vaults(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Fetch the day's list unless it is stored, and publish it."""
     started = time.perf_counter()
-    with classified_failures(), warehouse.open(context.run.run_id, "vaults") as session:
+    with classified_failures(), warehouse.open_run(context.run, "vaults") as session:
         window = run_window(context, exchange.now())
         known = _known(session, window, exchange)
         verdict = judge([(VAULTS, known.rows)])

@@ -64,7 +64,7 @@ def freshness_watch(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.AssetCheckResult]:
     """Compare the newest slot of every table with the present."""
-    with classified_failures(), warehouse.open(context.run.run_id, "freshness") as session:
+    with classified_failures(), warehouse.open_run(context.run, "freshness") as session:
         now = exchange.now()
         chosen = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
         for asset, table in _TABLES.items():

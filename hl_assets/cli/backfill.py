@@ -21,6 +21,7 @@ from rich.text import Text
 from hl_assets.cli.console import harmless, make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.logs import log_of_run
 from hl_assets.cli.progress_bar import progress_bar
 from hl_assets.cli.run_results import failures
 from hl_assets.progress import Progress, announce
@@ -92,6 +93,7 @@ def run_backfill(values: dict[str, object], options: Options, *, resume: str | N
     from hl_assets.assets.backfilling import plan_backfill  # noqa: PLC0415
 
     settings = Settings.load(**values)
+    level = log_of_run(settings, verbose=False)
     home = prepare_dagster_home(settings)
     with DagsterInstance.from_config(str(home)) as instance:
         done: set[tuple[date, str]] = set()
@@ -105,7 +107,7 @@ def run_backfill(values: dict[str, object], options: Options, *, resume: str | N
             _say_plan(plans, request)
             if dry_run:
                 return 0
-            run = _Days(settings, instance, options, name, session, done)
+            run = _Days(settings, instance, options, name, session, done, level)
             return _run_all(run, [plan for plan in plans if plan.steps], plans)
 
 
@@ -201,6 +203,7 @@ class _Days:
         name: Id of the backfill.
         session: The warehouse, for counting.
         done: Days and jobs that an earlier part of it finished.
+        log_level: From which level its runs print their log.
     """
 
     settings: Settings
@@ -209,6 +212,7 @@ class _Days:
     name: str
     session: WarehouseSession
     done: set[tuple[date, str]]
+    log_level: str
 
     def __post_init__(self) -> None:
         from hl_assets.definitions import build_defs  # noqa: PLC0415
@@ -239,7 +243,7 @@ class _Days:
             tags={BACKFILL_TAG: self.name, OPTIONS_TAG: self.options.to_json()},
             run_config={
                 "ops": {name: {"config": self._config(name)} for name in step.assets},
-                **console_log("CRITICAL"),
+                **console_log(self.log_level),
             },
             raise_on_error=False,
         )

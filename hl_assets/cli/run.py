@@ -16,6 +16,7 @@ from hl_assets.cli import local_exchange
 from hl_assets.cli.console import harmless, make_console
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.logs import log_of_run
 from hl_assets.cli.progress_bar import progress_bar
 from hl_assets.cli.run_results import failed_checks, failures
 from hl_assets.settings import Settings
@@ -93,6 +94,7 @@ def _execute(settings: Settings, slot: datetime, *, verbose: bool) -> _Outcome:
     from hl_assets.partitions import SLOT_TAG, partition_key  # noqa: PLC0415
     from hl_assets.resources.warehouse import warehouse_config  # noqa: PLC0415
 
+    level = log_of_run(settings, verbose=verbose)
     job = build_defs(settings).resolve_job_def("tick")
     with DagsterInstance.from_config(str(prepare_dagster_home(settings))) as instance, progress_bar(console):
         started = time.perf_counter()
@@ -101,7 +103,7 @@ def _execute(settings: Settings, slot: datetime, *, verbose: bool) -> _Outcome:
             partition_key=partition_key(slot),
             tags={SLOT_TAG: slot_text(slot)},
             # What failed is printed at the end; the log is for those who ask for it.
-            run_config=console_log("INFO" if verbose else "CRITICAL"),
+            run_config=console_log(level),
             raise_on_error=False,
         )
         seconds = time.perf_counter() - started
@@ -118,7 +120,7 @@ def _report(outcome: _Outcome, settings: Settings, rows: int, total_seconds: flo
     from hl_assets.cli.ranking import ranking_table, read_ranking  # noqa: PLC0415
 
     if outcome.result.success:
-        with Warehouse(outcome.warehouse) as store:
+        with Warehouse(outcome.warehouse, comment={"command": "hl-assets run"}) as store:
             ranking = read_ranking(store, outcome.slot, rows)
         console.print(ranking_table(ranking, settings.source, console.width))
     console.print(_steps_table(outcome))

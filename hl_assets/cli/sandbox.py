@@ -7,6 +7,7 @@ Belongs here: settings to a sandbox configuration, and what is said when it list
 import sys
 from pathlib import Path
 
+from hl_assets.cli.logs import log_to_stderr
 from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, run_sandbox
 from hl_assets.settings import Settings
 
@@ -29,6 +30,7 @@ def serve_sandbox(
     wallets must not serve real ones.
     """
     settings = Settings.load(**values)
+    log_to_stderr(settings, own_level="warning")  # whoever starts it as a process may not read what it says
     config = SandboxConfig(
         recording=recording,
         wallets=settings.sandbox_wallets,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from hl_assets.api.app import create_app
 from hl_assets.api.serving import ListenError, run_api
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.logs import log_to_stderr
 from hl_assets.cli.tick import ProcessTickLauncher
 from hl_assets.resources.warehouse import warehouse_config
 from hl_assets.settings import Settings
@@ -38,7 +39,7 @@ def run_serve(values: dict[str, object], host: str, port: int | None) -> None:
         CommandError: The API cannot listen there.
     """
     settings = Settings.load(**values)
-    _log_to_stderr()
+    log_to_stderr(settings)
     options = ["--source", settings.source]
     if settings.recording is not None:
         options += ["--recording", str(settings.recording.resolve())]
@@ -70,11 +71,3 @@ def api_warehouse(settings: Settings) -> WarehouseConfig:
         connect_timeout_seconds=_CONNECT_SECONDS,
         query_timeout_seconds=settings.api_query_timeout_seconds,
     )
-
-
-def _log_to_stderr() -> None:
-    """One line per request and everything that goes wrong; stdout stays for the announcement."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("hl_assets.api").setLevel(logging.INFO)

@@ -32,6 +32,7 @@ from hl_assets.api.ticks import TickNotStartedError, TickRunningError, TickStart
 from hl_assets.cli import local_exchange
 from hl_assets.cli.dagster_home import prepare_dagster_home
 from hl_assets.cli.errors import CommandError
+from hl_assets.cli.logs import log_to_stderr
 from hl_assets.settings import Settings
 from hl_assets.slots import slot_of, slot_text
 
@@ -134,6 +135,7 @@ def run_tick(values: dict[str, object], verdict: Path | None) -> int:
         CommandError: A tick is unfinished, or a local process did not start.
     """
     settings = Settings.load(**values)
+    log_to_stderr(settings, own_level="warning", runs_print=True)
     home = prepare_dagster_home(settings)
     lock = FileLock(_lock_file(settings))
     try:

@@ -48,7 +48,7 @@ def withdraw_expired_slices(
     with (
         classified_failures(),
         progress_logged(context.log),
-        warehouse.open(context.run_id, context.op.name) as session,
+        warehouse.open_run(context.run, context.op.name) as session,
     ):
         plan = plan_expiry(session.store, settings.retention_rules, settings.now())
         done = withdraw_expired(session.publisher, plan, session.provenance(warehouse.origin), time_left)
@@ -67,7 +67,7 @@ def sweep(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[WarehouseR
     with (
         classified_failures(),
         progress_logged(context.log),
-        warehouse.open(context.run_id, context.op.name) as session,
+        warehouse.open_run(context.run, context.op.name) as session,
     ):
         swept = sweep_tables(session.publisher, time_left)
     context.add_output_metadata(

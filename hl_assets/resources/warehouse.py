@@ -8,17 +8,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from hl_assets import __version__
 from hl_assets.schemas import TABLES
 from hl_assets.schemas.contract import TableContract
 from hl_assets.settings import Settings
+from hl_assets.slots import slot_text
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.errors import WarehouseError
 from hl_assets.warehouse.manifest import Manifest, Publication
 from hl_assets.warehouse.publish import Publisher
 from hl_assets.warehouse.slices import Provenance
+
+if TYPE_CHECKING:  # commands that only read do without Dagster
+    from dagster import DagsterRun
+
+_PARTITION_TAG = "dagster/partition"
 
 _OTHER_ORIGINS_SQL = """
 SELECT DISTINCT origin FROM publications
@@ -49,6 +56,11 @@ class WarehouseSession:
     def provenance(self, origin: str, inputs: Mapping[str, int] | None = None) -> Provenance:
         """Provenance of what this step publishes."""
         return Provenance(run_id=self.run_id, code_version=__version__, origin=origin, inputs=inputs or {})
+
+    def of_slot(self, slot: datetime) -> "WarehouseSession":
+        """The same session, whose statements say that they are for this slot."""
+        store = self.store.with_comment(slot=slot_text(slot))
+        return WarehouseSession(store, Manifest(store), Publisher(store), self.run_id)
 
     def published_before(self, table: TableContract, slot: datetime) -> Publication | None:
         """The newest published slice of a table before a slot."""
@@ -93,14 +105,36 @@ class WarehouseResource:
         return cls(warehouse_config(settings), settings.origin)
 
     @contextmanager
-    def open(self, run_id: str, asset: str) -> Iterator[WarehouseSession]:
+    def open_run(self, run: "DagsterRun", asset: str) -> Iterator[WarehouseSession]:
+        """Open it for one step of a run; statements also say the run's job, partition and slot, as far as it has them.
+
+        Raises as `open` does.
+        """
+        from hl_assets.partitions import SLOT_TAG  # noqa: PLC0415 - loads Dagster, which is there if there is a run
+
+        told = {
+            "job": run.job_name,
+            "partition": run.tags.get(_PARTITION_TAG),
+            "slot": run.tags.get(SLOT_TAG),
+        }
+        comment = {name: value for name, value in told.items() if value}
+        with self.open(run.run_id, asset, **comment) as session:
+            yield session
+
+    @contextmanager
+    def open(self, run_id: str, asset: str, **comment: str) -> Iterator[WarehouseSession]:
         """Open it for one step; every statement says in its `log_comment` which run and asset it is for.
+
+        Args:
+            run_id: Dagster's id of the run, or what a command calls itself.
+            asset: Asset, check or operation.
+            comment: What else statements say.
 
         Raises:
             MixedOriginsError: The database holds rows of another source.
             WarehouseError: It cannot be reached, or its tables differ from the contracts.
         """
-        with Warehouse(self.config, comment={"run_id": run_id, "asset": asset}) as store:
+        with Warehouse(self.config, comment={"run_id": run_id, "asset": asset, **comment}) as store:
             store.ensure_tables(TABLES)
             refuse_other_origins(store, self.origin)
             yield WarehouseSession(store, Manifest(store), Publisher(store), run_id)

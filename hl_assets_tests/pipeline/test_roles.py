@@ -124,6 +124,9 @@ def test_every_endpoint_answers_the_api_user(home: Path, tmp_path: Path) -> None
             answer = client.get(path.format(address=best, slot=slot_text(SLOT)))
             assert answer.status_code == 200, (path, answer.text)
         assert client.get(f"/v1/wallets/{WALLET}").status_code == 404
+        figures = client.get("/metrics").text
+        assert "hl_assets_platform_readable 1.0" in figures
+        assert "hl_assets_scored_wallets{" in figures
 
 
 def test_a_quota_that_is_used_up_is_told_as_that(home: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""`GET /healthz`, `/readyz` and `/metrics`: for whoever watches the API.
+"""`GET /healthz`, `/readyz` and `/metrics`: for whoever watches the platform.
 
-Belongs here: these endpoints. Does not belong here: the figures (`telemetry`).
+Belongs here: these endpoints. Does not belong here: the figures (`telemetry`, `hl_assets.observability`).
 """
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,7 +15,9 @@ from hl_assets.api.parameters import NoParameters
 from hl_assets.api.problems import ProblemError
 from hl_assets.api.responses import JSON
 from hl_assets.api.service import Service
+from hl_assets.api.snapshots import Snapshot
 from hl_assets.api.telemetry import CONTENT_TYPE
+from hl_assets.observability.refreshing import PATIENCE_SECONDS
 from hl_assets.warehouse.errors import WarehouseError
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
@@ -49,19 +52,25 @@ def health_router(service: Service) -> APIRouter:
         summary="Metrics for Prometheus",
     )
     async def metrics(parameters: Annotated[NoParameters, Query()]) -> Response:  # noqa: ARG001 - refuses unknown ones
-        """Requests, latencies, cache, rate limit, and the newest slot, in Prometheus's text format."""
-        await _observe(service)
+        """The API's requests, latencies and cache, and the platform's ticks, fetches, budgets, coverage and freshness.
+
+        In Prometheus's text format. What is not known has no sample; a warehouse that does not answer is told by
+        `hl_assets_api_warehouse_up`, within seconds.
+        """
+        await asyncio.gather(_observe(service), service.platform.refresh())
         return Response(service.telemetry.text(), headers={**_NOT_KEPT, "Content-Type": CONTENT_TYPE})
 
     return router
 
 
 async def _observe(service: Service) -> None:
-    """Look whether the warehouse answers; what is wrong with it is a figure here, not an error."""
+    """Look whether the warehouse answers soon; what is wrong with it is a figure here, not an error."""
     telemetry = service.telemetry
+    looking = asyncio.ensure_future(service.snapshot(None))
+    looking.add_done_callback(_look_at)
     try:
-        snapshot = await service.snapshot(None)
-    except WarehouseError:
+        snapshot = await asyncio.wait_for(asyncio.shield(looking), PATIENCE_SECONDS)
+    except (WarehouseError, TimeoutError):
         telemetry.warehouse_up.set(0)
         telemetry.newest_slot.set(float("nan"))
     except ProblemError:
@@ -70,3 +79,9 @@ async def _observe(service: Service) -> None:
     else:
         telemetry.warehouse_up.set(1)
         telemetry.newest_slot.set(snapshot.as_of.timestamp())
+
+
+def _look_at(done: "asyncio.Future[Snapshot]") -> None:
+    """Take note of an error that came after nobody waited any more."""
+    if not done.cancelled():
+        done.exception()
