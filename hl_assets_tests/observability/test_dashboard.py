@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -147,6 +149,21 @@ def test_rules_say_what_happened_and_how_bad_it_is() -> None:
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert len(rule["annotations"]["summary"]) > 20
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+def test_prometheus_itself_reads_the_rules_and_the_dashboards_expressions(tmp_path: Path) -> None:
+    asked = [
+        {"record": f"dashboard:{number}", "expr": re.sub(r"\$\w+", "5m", promql)}
+        for number, (_, promql) in enumerate(expressions())
+    ]
+    (tmp_path / "asked.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": asked}]}))
+    for file in (RULES, tmp_path / "asked.yml"):
+        done = subprocess.run(
+            ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "SUCCESS" in done.stdout
 
 
 def test_a_metric_that_is_not_there_would_be_noticed() -> None:
