@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from hl_assets.schemas import TABLES
 from hl_assets.warehouse import connection, ddl, schema_changes
 from hl_assets.warehouse.config import WarehouseConfig
-from hl_assets.warehouse.connection import Warehouse, select_rows
+from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.embedded.process import ensure_running, status, stop
 from hl_assets.warehouse.errors import (
     SchemaMismatchError,
@@ -28,6 +28,7 @@ from hl_assets.warehouse.errors import (
     is_transient,
 )
 from hl_assets.warehouse.publish import Publisher
+from hl_assets.warehouse.selecting import select_rows
 from hl_assets_tests.warehouse.contracts import MARKS, MARKS_BY_WALLET, PROVENANCE, T0, address, marks, slot
 
 
