@@ -20,9 +20,10 @@ from hl_assets.coverage.classify import FETCHES, SCORES, SNAPSHOTS, STAGES, Slot
 from hl_assets.coverage.vocabulary import Cause, Status
 from hl_assets.schemas.coverage import SLOT_COVERAGE
 from hl_assets.slots import SLOT
-from hl_assets.warehouse.connection import Warehouse, select_rows
+from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.frames import as_contract
 from hl_assets.warehouse.manifest import slots_condition
+from hl_assets.warehouse.selecting import select_rows
 
 # Versions only grow, so with the same number of tables an equal sum means equal versions; comparing sums instead of the maps
 # themselves is four times faster over a year.

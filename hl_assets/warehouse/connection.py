@@ -1,8 +1,8 @@
 """The connection to ClickHouse: one client for a process, safe to use from many threads.
 
 Belongs here: opening the client, running statements with comment and retry, creating tables, reading frames. Does not
-belong here: SQL of the tables (`ddl`) and of reading them (`selecting`), publishing (`publish`), the manifest (`manifest`), starting the embedded server
-(`embedded.process`).
+belong here: SQL of the tables (`ddl`) and of reading them (`selecting`), migrations (`upgrade`), publishing (`publish`), the
+manifest (`manifest`), starting the embedded server (`embedded.process`).
 
 Every call carries a `log_comment` (JSON) with what its `Warehouse` was told about run and asset, so that
 `system.query_log` joins to Dagster's runs. Values are bound as parameters; names come from contracts and constants.
