@@ -1,4 +1,4 @@
-"""How fast is a year of history made? `python -m benchmarks.bench_backfill [--days 365] [--wallets 1000]`.
+"""How fast is a year of history made? `python -m benchmarks.bench_backfill [--days 365] [--wallets 1000] [--tenths]`.
 
 Simulated wallets with one point a day, fetched once at the end, graded by rule. Every day is reconstructed at one slot by the real
 job `reconstruct`: a Dagster run of four assets with their checks, published in the embedded ClickHouse. What grows with
@@ -124,24 +124,25 @@ def read_floor(where: Place, day: date, wallets: int) -> float:
         return time.perf_counter() - began
 
 
-def a_year(days: int, wallets: int) -> None:
-    """Every day, oldest first."""
+def a_year(days: int, wallets: int, *, tenths: bool) -> None:
+    """Every day, oldest first; or the first and the last tenth of them, over all of the history."""
     dates = [(END - timedelta(days=days - number)).date() for number in range(days)]
+    tenth = max(1, len(dates) // 10)
     with tempfile.TemporaryDirectory() as folder, place(Path(folder), days, wallets) as where:
         where.reconstruct(dates[0])  # imports, connections
         began = time.perf_counter()
         seconds = []
-        for number, day in enumerate(dates[1:], start=1):
+        for number, day in enumerate(dates[1 : tenth + 1] + dates[-tenth:] if tenths else dates[1:], start=1):
             seconds.append(where.reconstruct(day))
             if number % 30 == 0:
                 print(f"  day {number}: {np.mean(seconds[-30:]):.2f} s a day", flush=True)
         total = time.perf_counter() - began
-        tenth = max(1, len(seconds) // 10)
         early, late = float(np.mean(seconds[:tenth])), float(np.mean(seconds[-tenth:]))
         idle = min(where.reconstruct(dates[-1]) for _ in range(3))
         floor = min(read_floor(where, dates[-1], wallets) for _ in range(3))
+        what = f"the first and last {tenth} of {days}" if tenths else f"{len(seconds)}"
         print(
-            f"{len(seconds)} days x {wallets} wallets: {total:.0f} s, {len(seconds) / total:.2f} slots/s, "
+            f"{what} days x {wallets} wallets: {total:.0f} s, {len(seconds) / total:.2f} slots/s, "
             f"{len(seconds) * wallets / total:,.0f} wallet-slots/s\n"
             f"  first tenth {early:.2f} s a day, last tenth {late:.2f} s: x{late / early:.2f} for {days} days of history\n"
             f"  a day that is up to date: {idle:.2f} s (four steps, of which the newest slot is derived again)\n"
@@ -175,9 +176,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--wallets", type=int, default=1_000)
+    parser.add_argument(
+        "--tenths",
+        action="store_true",
+        help="only the first and last tenth of the days: minutes instead of half an hour",
+    )
     arguments = parser.parse_args()
     growth_with_wallets(arguments.days, [250, 500, 1_000, 2_000, 4_000])
-    a_year(arguments.days, arguments.wallets)
+    a_year(arguments.days, arguments.wallets, tenths=arguments.tenths)
 
 
 if __name__ == "__main__":

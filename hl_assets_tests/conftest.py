@@ -1,7 +1,9 @@
 """Fixtures every test package shares. What one package needs alone lives in that package's conftest."""
 
 import gc
+import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +40,17 @@ def bare_environment(**more: str) -> dict[str, str]:
     """Environment of a process that tests this checkout, installed or not, without any setting of the developer's."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return {**inherited, "PYTHONPATH": str(REPOSITORY), **more}
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Commands of the CLI set the process's logging; the next test must not find it so."""
+    ours, hook = logging.getLogger("hl_assets"), sys.excepthook
+    level = ours.level
+    yield
+    ours.setLevel(level)
+    logging.captureWarnings(capture=False)
+    sys.excepthook = hook
 
 
 @pytest.fixture(scope="session")

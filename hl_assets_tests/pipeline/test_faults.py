@@ -107,7 +107,10 @@ def test_a_passing_fault_of_portfolios_is_survived(
 
 @pytest.mark.parametrize(
     "rule",
-    [*(rule for rule in TRANSIENT if rule["kind"] in {"rate_limited", "server_error", "truncated"})],
+    [
+        {"kind": "server_error"},
+        *(pytest.param({"kind": kind}, marks=pytest.mark.soak) for kind in ("rate_limited", "truncated")),
+    ],
     ids=name_of,
 )
 def test_wallets_that_fail_are_rows_and_a_warning_and_heal(

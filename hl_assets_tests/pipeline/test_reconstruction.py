@@ -243,20 +243,20 @@ def test_unobserved_slots_begin_stretches_in_which_nothing_was_seen(every: timed
 def test_a_panel_backfilled_equals_each_day_from_scratch(platform: Platform) -> None:
     """Every day's ranking is the one of a store that never saw a later day."""
     platform.overrides = {"source": "recorded", "eligible_min_points": 2, "eligible_min_span_days": 1}
-    samples = invented_panel(days=5, wallets=12)
+    samples = invented_panel(days=4, wallets=12)
     import_samples(platform, samples)
     days = sorted({ts.date().isoformat() for ts in samples["ts"]})
     backfill(platform, days)
     scores = platform.read()["wallet_scores"]
     assert scores["calculated_rank"].notna().sum() >= 10
-    for day in (days[2], days[4]):
-        platform.drop()
-        upto = samples[samples["ts"] <= day_bounds(date.fromisoformat(day))[0]]
-        import_samples(platform, upto)
-        backfill(platform, days[: days.index(day) + 1])
-        alone = platform.read()["wallet_scores"]
-        expected = scores[scores["as_of"].isin(alone["as_of"])].reset_index(drop=True)
-        pd.testing.assert_frame_equal(alone, expected, obj=day)
+    platform.drop()
+    upto = samples[samples["ts"] <= day_bounds(date.fromisoformat(days[2]))[0]]
+    import_samples(platform, upto)
+    backfill(platform, days[:3])
+    alone = platform.read()["wallet_scores"]
+    assert alone["as_of"].nunique() == 3
+    expected = scores[scores["as_of"].isin(alone["as_of"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, expected)
 
 
 def backfill(platform: Platform, days: Sequence[str]) -> None:
