@@ -515,7 +515,7 @@ def migrate(
     ] = False,
     source: SourceOption = None,
 ) -> None:
-    """Make the warehouse's tables and views fit this version; may be repeated, and harms no row."""
+    """Carry out the migrations a database lacks, and make its tables and views fit this version; may be repeated, harms no row."""
     from hl_assets.cli.migrate import run_migrate  # noqa: PLC0415
 
     raise typer.Exit(run_migrate(_values(source=source), dry_run=dry_run))
