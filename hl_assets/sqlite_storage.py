@@ -32,8 +32,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
 _BUSY_SECONDS = 60
-_KEPT_FILES = 16
-"""Each run's events are in a file of their own; a daemon looks into many."""
+_KEPT_FILES = 4
+"""Each run's events are in a file of their own; a daemon looks into many. Few, because a process that is killed leaves SQLite's
+log of each behind, 4 MB that only the next use of that file folds in."""
 
 
 class KeptEngines:
