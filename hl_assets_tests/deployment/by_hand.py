@@ -105,6 +105,13 @@ class Platform:
         )  # fmt: skip
         return done.returncode == 0
 
+    def run(self, service: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command as `docker compose exec` and `run` do: with a service's environment and in its folder."""
+        return subprocess.run(
+            command, env=self._environment(self.services[service]), cwd=self.folder / "state",
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+
     def stop(self) -> None:
         """Stop everything in reverse order, as compose does."""
         for process in reversed(self._processes.values()):

@@ -59,6 +59,24 @@ class Postgres:
         )  # fmt: skip
         return done.stdout.strip()
 
+    def dump(self, database: str, file: Path) -> Path:
+        """`pg_dump` in the custom format, as docs/deploy.md backs up."""
+        with file.open("wb") as output:
+            self._program("pg_dump", "--format=custom", database, stdout=output)
+        return file
+
+    def restore(self, dump: Path, url: str) -> None:
+        """`pg_restore` into the database of a URL."""
+        with dump.open("rb") as given:
+            self._program("pg_restore", f"--dbname={url}", "--clean", "--if-exists", stdin=given)
+
+    def _program(self, name: str, *arguments: str, **streams: Any) -> None:
+        """Run one of PostgreSQL's client programs as the superuser."""
+        place = ["--host=127.0.0.1", f"--port={self.port}", f"--username={self.user}"]
+        subprocess.run(
+            [self.binaries / name, *place, *arguments], env={"PGPASSWORD": self.password}, check=True, timeout=120, **streams
+        )  # fmt: skip
+
     def create_database(self, name: str) -> str:
         """Create a database; returns its URL without the password."""
         self.query(f'CREATE DATABASE "{name}"')

@@ -3,6 +3,8 @@
 What takes the schedule's real time is marked `soak`.
 """
 
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -198,6 +200,50 @@ _STEPS = """query Steps($id: ID!) { runOrError(runId: $id) { ... on Run {
 
 def pools_of_assets(platform: Platform) -> dict[str, str]:
     return {node["assetKey"]["path"][0]: node["pools"][0] for node in platform.graphql(_POOLS)["assetNodes"]}
+
+
+OUTCOMES = {
+    "alerts": (0, 2),  # no webhook is set: `alerts test` says so
+    "coverage": (0, 1, 2),  # 1: there are gaps; 2: the only slot is not over yet, and it says so
+    "backfill": (0, 1),  # 1: days before the first point, which it names
+}
+
+
+@pytest.mark.timeout(900)
+def test_the_operators_page_can_be_followed(platform: Platform, tmp_path: Path) -> None:
+    """Every `hl-assets` of docs/deploy.md in its service, after a tick; then backup and restore."""
+    wait_for_runs(platform, [launch(platform, "tick")], 180)
+    wait_for_runs(platform, [launch(platform, "coverage")], 180)
+    assert answers(platform.url("api") + "/healthz")
+    assert answers(platform.url("api") + "/readyz")
+    backup = tmp_path / "backup"
+    followed = []
+    for service, written in operators_commands():
+        words = [word.replace("/backup", str(backup)) for word in written]
+        done = platform.run(service, words)
+        said = done.stdout + done.stderr
+        assert done.returncode in OUTCOMES.get(words[1], (0,)), (words, said)
+        assert "Traceback" not in said
+        assert said.strip(), words
+        followed.append(words[1])
+    assert {"top", "coverage", "quarantine", "alerts", "export", "migrate", "import", "backfill"} <= set(
+        followed
+    )
+    assert (backup / "2026-05-31").is_dir()
+    dump = platform.postgres.dump("dagster", tmp_path / "dagster.dump")
+    platform.postgres.restore(dump, platform.postgres.create_database("restored"))
+    runs = "SELECT count(*) FROM runs"
+    assert int(platform.postgres.query(runs, "restored")) == int(platform.postgres.query(runs, "dagster")) > 0
+
+
+def operators_commands() -> Iterator[tuple[str, list[str]]]:
+    """(service, command) in the order of the page."""
+    page = (REPOSITORY / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for service, words in re.findall(
+        r'docker compose (?:exec|run --rm --no-deps)(?: --user "[^"]+" --volume "[^"]+")? ([a-z-]+) (hl-assets [^#`\n]+)',
+        page,
+    ):
+        yield service, shlex.split(words)
 
 
 @pytest.mark.timeout(3_600)
