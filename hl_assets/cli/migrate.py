@@ -56,7 +56,7 @@ def _show(store: Warehouse, planned: Upgrade) -> int:
         _say(f"{statement};\n")
     for difference in planned.differences:
         _say(f"-- differs, and is never changed by itself: {difference}")
-    if planned.is_empty:
+    if not (planned.statements or planned.differences or any(sql for _, sql in planned.migrations)):
         _say(f"-- database {store.database} is up to date")
     return 1 if planned.differences else 0
 
