@@ -10,6 +10,7 @@ takes beside its steps and what a step takes beside its work, measured on a day 
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+import hl_assets
 from hl_assets.assets.curves import read_curves
 from hl_assets.definitions import build_defs
 from hl_assets.interchange.panels import panel_slots
@@ -80,6 +82,7 @@ def place(folder: Path, days: int, wallets: int) -> Iterator[Place]:
         fill(session, days, wallets)
     dagster_home = folder / "dagster"
     dagster_home.mkdir()
+    shutil.copy(Path(hl_assets.__file__).parent / "dagster.yaml", dagster_home)
     try:
         with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
             yield Place(settings, warehouse, instance, build_defs(settings).resolve_job_def("reconstruct"))
