@@ -69,9 +69,10 @@ def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
         known = values[~np.isnan(values)]
         if len(known):
             low, high = np.percentile(known, [2, 98])
-            axes.hist(np.clip(known, low, high), bins=30, color=color)
+            counts, edges = np.histogram(np.clip(known, low, high), bins=30)
+            axes.stairs(counts, edges, fill=True, color=color)
             axes.axvline(float(np.median(known)), color="black", linewidth=1)
-        axes.set_title(f"{name}: {len(known)} wallets, {len(values) - len(known)} unknown", fontsize=9)
+        _title(axes, f"{name}: {len(known)} wallets, {len(values) - len(known)} unknown", fontsize=9)
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.tick_params(labelsize=8)
     return _png(figure)
@@ -88,13 +89,13 @@ def grades_png(styles: Mapping[str, int], scores: Mapping[str, Mapping[float, in
     figure.subplots_adjust(left=0.17, wspace=0.45, bottom=0.24)  # room for styles, metrics and the legend
     left, right = figure.subplots(1, 2)
     left.barh(list(styles)[::-1], list(styles.values())[::-1], color=_UP)
-    left.set_title("styles", fontsize=9)
+    _title(left, "styles", fontsize=9)
     bottom = np.zeros(len(scores))
     for score, color in zip((20.0, 40.0, 60.0, 80.0, 100.0), _SCORE_COLOURS, strict=True):
         counts = np.array([by_score.get(score, 0) for by_score in scores.values()], dtype=np.float64)
         right.barh(list(scores), counts, left=bottom, color=color, label=f"{score:.0f}")
         bottom += counts
-    right.set_title("scores", fontsize=9)
+    _title(right, "scores", fontsize=9)
     right.legend(fontsize=6, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     for axes in (left, right):
         axes.tick_params(labelsize=7)
@@ -110,7 +111,7 @@ def index_png(lines: Sequence[Line], title: str) -> bytes:
             line.instants, np.where(line.values > 0, line.values, np.nan), linewidth=1, label=line.label
         )
     _log_axis(axes)
-    axes.set_title(title, fontsize=9)
+    _title(axes, title, fontsize=9)
     if lines:
         axes.legend(fontsize=6, ncols=2)
     return _png(figure)
@@ -124,13 +125,13 @@ def wallet_png(index: Line, drawdown: Line, account_value: Line) -> bytes:
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     top.plot(index.instants, np.where(index.values > 0, index.values, np.nan), color=_UP, linewidth=1.2)
     _log_axis(top)
-    top.set_title(index.label, fontsize=10)
+    _title(top, index.label, fontsize=10)
     middle.fill_between(drawdown.instants, drawdown.values, 0, color=_DOWN, alpha=0.6, linewidth=0)
     middle.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    middle.set_title(drawdown.label, fontsize=10)
+    _title(middle, drawdown.label, fontsize=10)
     bottom.plot(account_value.instants, account_value.values, color="#555555", linewidth=1)
     bottom.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    bottom.set_title(account_value.label, fontsize=10)
+    _title(bottom, account_value.label, fontsize=10)
     for axes in (middle, bottom):
         axes.tick_params(labelsize=8)
     return _png(figure)
@@ -162,7 +163,7 @@ def slots_png(grid: npt.NDArray[np.int8], first: date, statuses: Sequence[str], 
     rows = range(0, days, step)
     axes.set_yticks(list(rows), [(first + timedelta(days=row)).isoformat() for row in rows])
     axes.tick_params(labelsize=7)
-    axes.set_title(title, fontsize=9)
+    _title(axes, title, fontsize=9)
     patches = [Patch(color=color, label=name) for name, color in zip(statuses, _STATUS_COLOURS, strict=False)]
     anchor = (0.5, -0.42 / (figure.get_figheight() * (1 - bottom) - 0.3))
     axes.legend(handles=patches, fontsize=7, ncols=5, loc="center", bbox_to_anchor=anchor, frameon=False)
@@ -209,6 +210,11 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
+def _title(axes: "Axes", text: str, *, fontsize: int) -> None:
+    """A title at the top of the axes; matplotlib would look for the place, which takes longer than writing it (measured)."""
+    axes.set_title(text, fontsize=fontsize, y=1.0)
+
+
 def _log_axis(axes: "Axes") -> None:
     from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
 
@@ -220,9 +226,13 @@ def _log_axis(axes: "Axes") -> None:
 
 def _png(figure: "Figure") -> bytes:
     """The figure in few colours: Dagster stores a tick's pictures with its events, and ticks are many."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=_DPI)
-    Image.open(drawn).convert("RGB").quantize(_COLOURS).save(small, format="png", optimize=True)
+    figure.set_dpi(_DPI)
+    canvas, small = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    drawn = Image.fromarray(pixels).convert("RGB")
+    drawn.quantize(_COLOURS).save(small, format="png", compress_level=6)  # 9: 4% smaller, 7 times longer
     return small.getvalue()

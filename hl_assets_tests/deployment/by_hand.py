@@ -112,6 +112,16 @@ class Platform:
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
 
+    def kill(self, service: str) -> None:
+        """Kill a service as the kernel does with a container: every process of it at once, without a word."""
+        process = self._processes[service]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def restart(self, service: str) -> None:
+        """Start a service that was killed, as its restart policy does."""
+        self._start(self.services[service])
+
     def stop(self) -> None:
         """Stop everything in reverse order, as compose does."""
         for process in reversed(self._processes.values()):
@@ -179,7 +189,7 @@ class Platform:
         return {**bare_environment(), **inherited, **local, "PATH": path}
 
     def _start(self, service: compose.Service) -> None:
-        log = (self.folder / f"{service.name}.log").open("wb")
+        log = (self.folder / f"{service.name}.log").open("ab")
         self._logs.append(log)
         self._processes[service.name] = subprocess.Popen(
             self._local(service.command, service.name), env=self._environment(service), cwd=self.folder / "state",

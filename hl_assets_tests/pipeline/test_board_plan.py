@@ -191,7 +191,7 @@ def test_the_age_of_a_wallets_data_is_shown(planned: Platform) -> None:
     for turn in range(2):
         planned.at(SLOT + turn * TEN_MINUTES)
         fresh_budget(planned, str(turn))
-        assert planned.tick().success
+        assert planned.materialize([*RAW, "wallet_metrics", "ai_grades", "wallet_scores"], DAY).success
     old = set(fetches_of(planned, SLOT)["wallet"]) - set(fetches_of(planned, SLOT + TEN_MINUTES)["wallet"])
     scores = planned.read()["wallet_scores"]
     assert old <= set(scores.loc[scores["as_of"] == SLOT + TEN_MINUTES, "wallet"])

@@ -13,11 +13,13 @@ from hl_assets.exchange.sandbox import ClockSetting, SandboxConfig, SandboxServe
 from hl_assets_tests.messages_api.faults import Fault
 from hl_assets_tests.messages_api.fixtures import StartMessagesApi, messages_api  # noqa: F401 - a fixture
 from hl_assets_tests.messages_api.serving import MessagesApi
-from hl_assets_tests.pipeline.conftest import SLOT, Platform, checks_of
+from hl_assets_tests.pipeline.conftest import RAW, SLOT, Platform, checks_of
 
 TEN_MINUTES = timedelta(minutes=10)
 KEY = "sk-ant-test-0123456789"
 GRADER = ["ai_grades"]
+UP_TO_GRADES = [*RAW, "wallet_metrics", *GRADER]
+TODAY = "2026-05-31"
 
 
 def ask(platform: Platform, api: MessagesApi, **values: Any) -> None:
@@ -75,19 +77,20 @@ def test_a_tick_asks_once_and_the_next_one_not_at_all(
     newest = unchanged[unchanged["as_of"] == SLOT + TEN_MINUTES]
     assert Counter(newest["grade_source"])["llm"] == changed < len(graded) / 2
     api.reset()
-    assert platform.tick().success
-    assert api.messages == [], "the same slot again asks nobody"
+    assert platform.materialize(GRADER, TODAY, full_refresh=True).success
+    assert api.messages == [], "the same slots again ask nobody"
 
 
 def test_no_answer_of_the_model_stops_the_ranking(
-    platform: Platform,
+    ticked: Platform,
     messages_api: StartMessagesApi,  # noqa: F811
 ) -> None:
     api = messages_api(faults=(Fault("authentication_error", lasts="permanent"),))
-    ask(platform, api)
-    result = platform.tick()
+    ask(ticked, api)
+    result = ticked.materialize([*GRADER, "wallet_scores"], TODAY, full_refresh=True)
     assert result.success
-    assert set(platform.read()["wallet_scores"]["score_source"].dropna()) == {"rules"}
+    assert api.messages, "it was asked"
+    assert set(ticked.read()["wallet_scores"]["score_source"].dropna()) == {"rules"}
     check = checks_of(result)["ai_grades", "valid_answers"]
     assert not check.passed
     assert "ANTHROPIC_API_KEY" in str(check.metadata["trouble"].value)
@@ -95,16 +98,16 @@ def test_no_answer_of_the_model_stops_the_ranking(
 
 
 def test_a_spent_budget_warns_and_the_rules_grade_the_rest(
-    platform: Platform,
+    ticked: Platform,
     messages_api: StartMessagesApi,  # noqa: F811
 ) -> None:
-    ask(platform, messages_api(), grader_budget_run_usd=0.004)
-    result = platform.tick()
+    ask(ticked, messages_api(), grader_budget_run_usd=0.004)
+    result = ticked.materialize(GRADER, TODAY, full_refresh=True)
     assert result.success
     check = checks_of(result)["ai_grades", "budget"]
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.WARN
-    fallbacks = platform.read()["ai_grades"]["fallback"].dropna()
+    fallbacks = ticked.read()["ai_grades"]["fallback"].dropna()
     assert check.metadata["wallets_not_asked"].value == len(fallbacks) > 0
     assert set(fallbacks) == {"budget_run"}
 
@@ -131,7 +134,7 @@ def test_names_that_traders_choose_change_no_byte_of_any_request(
 ) -> None:
     api = messages_api()
     ask(platform, api)
-    assert platform.tick().success
+    assert platform.materialize(UP_TO_GRADES, TODAY).success
     plain = sorted(asked.body for asked in api.messages)
     assert len(plain) > 5
     named_before = platform.read()["leaderboard_rows"]["display_name"].dropna()
@@ -144,23 +147,23 @@ def test_names_that_traders_choose_change_no_byte_of_any_request(
     )
     config = SandboxConfig(wallets=200, seed=11, clock=ClockSetting.frozen(SLOT), weight_limit=None)
     with SandboxServer(config) as server:
-        assert dataclasses.replace(platform, exchange=server).tick().success
+        assert dataclasses.replace(platform, exchange=server).materialize(UP_TO_GRADES, TODAY).success
     named = platform.read()["leaderboard_rows"]["display_name"].dropna()
     assert len(named) > 10 * len(named_before)
     assert sorted(asked.body for asked in api.messages) == plain
 
 
 def test_a_backfill_asks_in_one_batch_at_half_the_price(
-    platform: Platform,
+    ticked: Platform,
     messages_api: StartMessagesApi,  # noqa: F811
 ) -> None:
-    for _ in range(3):
-        assert platform.tick().success
-        platform.at(platform.now + TEN_MINUTES)
+    platform = ticked
+    platform.at(SLOT + TEN_MINUTES)
+    assert platform.materialize(UP_TO_GRADES, TODAY).success
     assert sources(platform) == {"rules": 12}
     api = messages_api(batch_polls=3)
     ask(platform, api)
-    result = platform.materialize(GRADER, "2026-05-31", full_refresh=True, config={"batch": True})
+    result = platform.materialize(GRADER, TODAY, full_refresh=True, config={"batch": True})
     assert result.success
     assert api.messages == [], "nothing is asked one by one"
     said = [entry.user_message for entry in platform.instance.all_logs(result.run_id)]
@@ -172,6 +175,6 @@ def test_a_backfill_asks_in_one_batch_at_half_the_price(
     graded = tables["ai_grades"][tables["ai_grades"]["status"] == "graded"]
     assert set(graded["grade_source"]) == {"llm", "cache"}
     assert len(graded) > len(tables["grade_calls"]), "an answer made for a slot serves the later ones"
-    again = platform.materialize(GRADER, "2026-05-31", full_refresh=True, config={"batch": True})
+    again = platform.materialize(GRADER, TODAY, full_refresh=True, config={"batch": True})
     assert again.success
     assert len(platform.read()["grade_calls"]) == len(tables["grade_calls"])

@@ -16,12 +16,12 @@ from hl_assets_tests.pipeline.conftest import FirstTick, Platform
 
 # Steps of publishing after which the run is killed, and the table whose publication it is.
 KILLS = [
-    ("_insert_rows", "leaderboard_rows"),
+    pytest.param("_insert_rows", "leaderboard_rows", marks=pytest.mark.soak),
     pytest.param("_commit", "leaderboard_rows", marks=pytest.mark.soak),
     pytest.param("_insert_rows", "portfolio_points", marks=pytest.mark.soak),
     ("_commit", "portfolio_points"),
     pytest.param("_insert_rows", "wallet_metrics", marks=pytest.mark.soak),
-    ("_commit", "wallet_metrics"),
+    pytest.param("_commit", "wallet_metrics", marks=pytest.mark.soak),
     pytest.param("_commit", "ai_grades", marks=pytest.mark.soak),
     ("_insert_rows", "wallet_scores"),
 ]

@@ -153,6 +153,10 @@ def test_thinned_to_a_slot_a_day_with_everything_it_was_made_from(aged: Platform
     maintain(aged, DAILY)
     assert aged.manifest_slots() == slots
 
+    aged.at(SLOT + timedelta(minutes=10))
+    assert aged.tick().success, "ticks go on"
+    assert aged.manifest_slots()["wallet_scores"] == [*kept, SLOT + timedelta(minutes=10)]
+
 
 def test_what_scores_refer_to_stays_and_it_is_said_why(aged: Platform) -> None:
     before = aged.manifest_slots()
@@ -196,13 +200,6 @@ def test_an_interrupted_withdrawal_leaves_nothing_without_its_inputs(aged: Platf
     else:
         raise AssertionError("it does not end")
     assert aged.manifest_slots()["wallet_scores"] == [OLD[2], YOUNG, SLOT]
-
-
-def test_ticks_go_on_after_retention(aged: Platform) -> None:
-    maintain(aged, DAILY)
-    aged.at(SLOT + timedelta(minutes=10))
-    assert aged.tick().success
-    assert aged.manifest_slots()["wallet_scores"] == [OLD[2], YOUNG, SLOT, SLOT + timedelta(minutes=10)]
 
 
 def test_a_command_says_what_it_would_do_and_does_it(

@@ -47,7 +47,7 @@ def quarantine_check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluati
     return checks_of(result)["wallet_metrics", "quarantine"]
 
 
-@pytest.mark.parametrize("breaking", ["raises", "contract"])
+@pytest.mark.parametrize("breaking", ["raises", pytest.param("contract", marks=pytest.mark.soak)])
 def test_a_poisoned_slot_fails_its_own_tick_and_no_later_one(
     ticked: Platform, monkeypatch: pytest.MonkeyPatch, breaking: str
 ) -> None:

