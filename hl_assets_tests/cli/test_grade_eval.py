@@ -15,6 +15,7 @@ from hl_assets.cli.grade_eval import rendered
 from hl_assets.grading.evaluation.golden import golden_cases
 from hl_assets.grading.evaluation.report import EvaluationReport, evaluate
 from hl_assets.grading.rules import RULES_VERSION
+from hl_assets_tests.cli.test_run import Shell
 from hl_assets_tests.grading.evaluation.graders import Altered, moody, uncapped
 
 CASES = golden_cases()
@@ -78,13 +79,16 @@ def test_a_failed_case_ends_with_status_1_and_its_reason(tmp_path: Path) -> None
     ],
     ids=" ".join,
 )
-def test_mistakes_get_one_clear_message(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_mistakes_get_one_clear_message(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
     (tmp_path / "bad.jsonl").write_text("{}", encoding="utf-8")
     (tmp_path / "latin.jsonl").write_bytes("é".encode("latin-1"))
-    done = grade_eval(tmp_path, *arguments)
-    assert done.returncode == 2, done.stdout
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    status = Shell(tmp_path).call("grade-eval", *arguments)
+    printed = capfd.readouterr()
+    assert status == 2, printed.out
+    assert says in printed.err
+    assert "Traceback" not in printed.err
 
 
 def test_a_bad_grader_is_shown_with_all_that_is_wrong() -> None:

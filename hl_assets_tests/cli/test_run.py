@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -41,10 +41,10 @@ class Shell:
             cwd=self.folder, env={**self.environment, **environment}, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 
-    def call(self, *arguments: str) -> int:
+    def call(self, *arguments: str, **environment: str) -> int:
         """As `run` without a process of its own; returns the exit status. An unknown error is raised, not printed."""
         with (
-            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.dict(os.environ, self.environment | environment, clear=True),
             mock.patch.object(sys, "argv", ["hl-assets", *arguments]),
             contextlib.chdir(self.folder),
             pytest.raises(SystemExit) as ended,
@@ -63,6 +63,22 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 @pytest.fixture(scope="module")
 def first_run(shell: Shell) -> subprocess.CompletedProcess[str]:
     return shell.run("run", "--as-of", AS_OF)
+
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def say(shell: Shell, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Calls a command that succeeds; returns what it prints."""
+
+    def called(*arguments: str, **environment: str) -> str:
+        status = shell.call(*arguments, **environment)
+        printed = capsys.readouterr()
+        assert status == 0, printed.err
+        return printed.out
+
+    return called
 
 
 def ranked_wallets(output: str) -> list[list[str]]:
@@ -93,34 +109,30 @@ def test_everything_is_kept_under_one_folder(
 
 
 def test_top_prints_the_same_ranking(shell: Shell, first_run: subprocess.CompletedProcess[str]) -> None:
+    """As a process of its own, what the tests below call without one."""
     top = shell.run("top", "--rows", "3")
     assert top.returncode == 0, top.stderr
     assert ranked_wallets(top.stdout) == ranked_wallets(first_run.stdout)[:3]
 
 
-def test_query_formats(
-    shell: Shell, first_run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_query_formats(say: Say, first_run: subprocess.CompletedProcess[str]) -> None:
     sql = "SELECT as_of, wallet, calculated_rank, cagr_score, missing_metrics FROM wallet_scores ORDER BY wallet"
-    rows = json.loads(shell.run("query", sql, "--format", "json").stdout)
+    rows = json.loads(say("query", sql, "--format", "json"))
     assert len(rows) == 12
     assert rows[0]["as_of"] == AS_OF
     assert isinstance(rows[0]["missing_metrics"], list)
-    assert shell.call("query", sql, "--format", "csv") == 0
-    csv_lines = capsys.readouterr().out.splitlines()
+    csv_lines = say("query", sql, "--format", "csv").splitlines()
     assert csv_lines[0] == "as_of,wallet,calculated_rank,cagr_score,missing_metrics"
     assert len(csv_lines) == 13
-    assert shell.call("query", sql) == 0
-    assert "calculated_rank" in capsys.readouterr().out
+    assert "calculated_rank" in say("query", sql)
 
 
 def test_wallet_explains_its_figures(
-    shell: Shell, first_run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
+    shell: Shell, say: Say, first_run: subprocess.CompletedProcess[str]
 ) -> None:
     wallet = next(word for word in ranked_wallets(first_run.stdout)[0] if word.startswith("0x"))
-    shown = shell.run("wallet", wallet.upper().replace("0X", "0x"))
-    assert shown.returncode == 0, shown.stderr
-    assert wallet in shown.stdout
+    shown = say("wallet", wallet.upper().replace("0X", "0x"))
+    assert wallet in shown
     for expected in (
         "max_drawdown",
         "Deepest fall of the index",
@@ -130,52 +142,49 @@ def test_wallet_explains_its_figures(
         "by the model unknown (no valid grade)",
         "trend: unknown (too few scores)",
     ):
-        assert expected in shown.stdout
-    assert "Return index" in shown.stdout, "the curve is drawn"
-    assert shell.call("wallet", wallet, "--png", "curve.png") == 0
-    assert "drawn into curve.png" in capsys.readouterr().out
+        assert expected in shown
+    assert "Return index" in shown, "the curve is drawn"
+    assert "drawn into curve.png" in say("wallet", wallet, "--png", "curve.png")
     picture = shell.folder / "curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     picture.unlink()
-    assert shell.call("wallet", wallet, "--as-known") == 0
-    known = capsys.readouterr().out
+    known = say("wallet", wallet, "--as-known")
     assert "max_drawdown" in known
     assert "Rank" not in known
 
 
 def test_top_hides_flagged_accounts_only_when_asked_and_says_so(
-    shell: Shell, first_run: subprocess.CompletedProcess[str]
+    say: Say, first_run: subprocess.CompletedProcess[str]
 ) -> None:
-    everybody = shell.run("top", "--rows", "12")
-    assert "hidden" not in everybody.stdout
-    assert all(heading in everybody.stdout for heading in ("trust", "trend/7d", "moved", "style", "flags"))
+    everybody = say("top", "--rows", "12")
+    assert "hidden" not in everybody
+    assert all(heading in everybody for heading in ("trust", "trend/7d", "moved", "style", "flags"))
     sql = "SELECT wallet FROM wallet_scores WHERE is_eligible AND has(entity_flags, 'zero_volume')"
-    idle = {row["wallet"] for row in json.loads(shell.run("query", sql, "--format", "json").stdout)}
-    hidden = shell.run("top", "--rows", "12", "--hide", "zero_volume")
-    shown = {line[1] for line in ranked_wallets(everybody.stdout)}
-    assert {line[1] for line in ranked_wallets(hidden.stdout)} == shown - idle
-    assert f"hidden: zero_volume ({len(idle)} of {len(shown)} ranked)" in hidden.stdout
-    default = shell.run("top", "--hide", "default", ENTITY_FILTER="one_big_win")
-    assert "hidden: one_big_win (" in default.stdout
+    idle = {row["wallet"] for row in json.loads(say("query", sql, "--format", "json"))}
+    hidden = say("top", "--rows", "12", "--hide", "zero_volume")
+    shown = {line[1] for line in ranked_wallets(everybody)}
+    assert {line[1] for line in ranked_wallets(hidden)} == shown - idle
+    assert f"hidden: zero_volume ({len(idle)} of {len(shown)} ranked)" in hidden
+    assert "hidden: one_big_win (" in say("top", "--hide", "default", ENTITY_FILTER="one_big_win")
 
 
 def test_rescoring_stands_beside_the_published_ranking(
-    shell: Shell, first_run: subprocess.CompletedProcess[str]
+    shell: Shell, say: Say, first_run: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = shell.run("top", "--rows", "12").stdout
+    before = say("top", "--rows", "12")
     done = shell.run("rescore", "--weights", "max_drawdown=5", "--name", "cautious", "--from", "2026-05-31")
     assert done.returncode == 0, done.stderr
     assert "(cautious): max_drawdown 50.0%" in done.stdout
     assert f"1 slots from {AS_OF} to {AS_OF}" in done.stdout
-    assert shell.run("top", "--rows", "12").stdout == before
-    other = shell.run("top", "--rows", "12", "--config", "cautious")
-    assert ", configuration " in other.stdout
-    assert sorted(line[1] for line in ranked_wallets(other.stdout)) == sorted(
+    assert say("top", "--rows", "12") == before
+    other = say("top", "--rows", "12", "--config", "cautious")
+    assert ", configuration " in other
+    assert sorted(line[1] for line in ranked_wallets(other)) == sorted(
         line[1] for line in ranked_wallets(before)
     )
-    assert ranked_wallets(other.stdout) != ranked_wallets(before)
-    taken = shell.run("rescore", "--weights", "roi=5", "--name", "cautious")
-    assert (taken.returncode, "already names configuration" in taken.stderr) == (2, True)
+    assert ranked_wallets(other) != ranked_wallets(before)
+    assert shell.call("rescore", "--weights", "roi=5", "--name", "cautious") == 2
+    assert "already names configuration" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -278,7 +287,7 @@ def test_help_has_examples(shell: Shell, capsys: pytest.CaptureFixture[str], com
 
 
 def test_the_recorded_vaults_are_ranked(
-    shell: Shell, first_run: subprocess.CompletedProcess[str], recorded_data: Path
+    shell: Shell, say: Say, first_run: subprocess.CompletedProcess[str], recorded_data: Path
 ) -> None:
     (panel,) = (recorded_data / "vault_panel").glob("*.csv.gz")
     done = shell.run(
@@ -288,10 +297,10 @@ def test_the_recorded_vaults_are_ranked(
     assert "Traders as of 2026-05-31T00:00:00Z (recorded)" in done.stdout
     assert len([line for line in done.stdout.splitlines() if "0x" in line]) == 5
     sql = "SELECT DISTINCT origin FROM wallet_scores"
-    assert json.loads(shell.run("query", sql, "--source", "recorded", "--format", "json").stdout) == [
+    assert json.loads(say("query", sql, "--source", "recorded", "--format", "json")) == [
         {"origin": "recorded"}
     ]
-    assert json.loads(shell.run("query", sql, "--format", "json").stdout) == [{"origin": "simulated"}]
+    assert json.loads(say("query", sql, "--format", "json")) == [{"origin": "simulated"}]
 
 
 def test_wallets_are_watched_and_unwatched_by_hand(

@@ -1,4 +1,5 @@
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -66,13 +67,27 @@ def points(slot: datetime, wallets: list[str] = WALLETS, value: float = 100.0) -
     )
 
 
-@pytest.fixture
-def two_days(warehouse: Warehouse, tmp_path: Path) -> Path:
-    """An export of three slots of points: two on 31 May, one on 1 June."""
-    warehouse.ensure_tables(TABLES)
+def fill(store: Warehouse) -> None:
+    """Publish three slots of points: two on 31 May, one on 1 June."""
+    store.ensure_tables(TABLES)
     slots = [SLOT, SLOT + SLOT_LENGTH, SLOT + timedelta(days=1)]
-    Publisher(warehouse).publish([Slice(PORTFOLIO_POINTS, slot, points(slot)) for slot in slots], SIMULATED)
-    return export(warehouse, tmp_path / "two_days")
+    Publisher(store).publish([Slice(PORTFOLIO_POINTS, slot, points(slot)) for slot in slots], SIMULATED)
+
+
+@pytest.fixture(scope="module")
+def exported_once(embedded_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = WarehouseConfig(home=embedded_server, database=f"test_{uuid.uuid4().hex[:12]}")
+    with Warehouse(config) as store:
+        fill(store)
+        folder = export(store, tmp_path_factory.mktemp("exported") / "two_days")
+        store.drop_database()
+    return folder
+
+
+@pytest.fixture
+def two_days(exported_once: Path, tmp_path: Path) -> Path:
+    """An export of those three slots; the test's own, to be damaged."""
+    return shutil.copytree(exported_once, tmp_path / "two_days")
 
 
 def export(store: Warehouse, folder: Path) -> Path:
@@ -180,11 +195,11 @@ def test_importing_again_changes_nothing(
         assert Manifest(store).committed(PORTFOLIO_POINTS) == first
 
 
-def test_an_export_imported_where_it_came_from_changes_nothing(
-    two_days: Path, warehouse: Warehouse, tmp_path: Path
-) -> None:
+def test_an_export_imported_where_it_came_from_changes_nothing(warehouse: Warehouse, tmp_path: Path) -> None:
+    fill(warehouse)
+    exported = export(warehouse, tmp_path / "exported")
     home = Importing(WarehouseResource(warehouse._config, "simulated"), tmp_path)
-    assert home.run(two_days, replace=True).tables["portfolio_points"].unchanged == 3
+    assert home.run(exported, replace=True).tables["portfolio_points"].unchanged == 3
 
 
 def test_a_slot_with_other_content_is_kept_unless_it_may_be_replaced(

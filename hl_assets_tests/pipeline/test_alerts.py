@@ -47,8 +47,8 @@ class Sensors:
     def look(self, name: str = "alerts", times: int = 1) -> str:
         """Evaluate a sensor; returns what its last tick says."""
         said = ""
+        repository = self.platform.defs(self.resources).get_repository_def()
         for _ in range(times):
-            repository = self.platform.defs(self.resources).get_repository_def()
             context = dg.build_sensor_context(
                 instance=self.platform.instance,
                 cursor=self.cursors.get(name),

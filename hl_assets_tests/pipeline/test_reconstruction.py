@@ -22,7 +22,7 @@ from hl_assets.schemas.portfolio import PORTFOLIO_FETCHES, PORTFOLIO_POINTS
 from hl_assets.schemas.reconstruction import RECONSTRUCTED_COHORTS
 from hl_assets.slots import day_bounds
 from hl_assets.warehouse.connection import Warehouse
-from hl_assets_tests.pipeline.conftest import DAY, DERIVED, SLOT, Platform, checks_of, failure_of
+from hl_assets_tests.pipeline.conftest import DAY, SLOT, Platform, checks_of, failure_of
 
 LAST_WEEK = datetime(2026, 5, 24, tzinfo=UTC)
 PAST_DAY = "2026-05-24"
@@ -262,7 +262,7 @@ def test_a_panel_backfilled_equals_each_day_from_scratch(platform: Platform) -> 
 
 def backfill(platform: Platform, days: Sequence[str]) -> None:
     for day in days:
-        assert platform.materialize(DERIVED, day).success
+        assert platform.materialize(DERIVED_TABLES, day).success
 
 
 def invented_panel(*, days: int, wallets: int) -> pd.DataFrame:

@@ -253,6 +253,7 @@ def test_nothing_stored_is_no_failure_and_a_day_before_everything_is(platform: P
     assert not settle(platform, SLOT + timedelta(hours=1), day="2026-06-01").success
 
 
+@pytest.mark.soak
 def test_a_year_costs_no_more_than_the_slots_that_are_new(observed: Platform) -> None:
     first = datetime(2025, 5, 31, 12, 10, tzinfo=UTC)
     count = (SLOT - first) // TEN_MINUTES
