@@ -265,6 +265,7 @@ def test_a_killed_daemon_loses_and_repeats_nothing(platform: Platform) -> None:
 
     A run that was taken from the queue and not yet handed on is given up after two minutes and started again, once.
     """
+    wait_for_runs(platform, [launch(platform, "tick")], 180)  # today has a slot
     platform.kill("daemon")
     run = launch(platform, "tick")
     days = [(datetime.now(UTC).date() - timedelta(days=ago)).isoformat() for ago in (1, 0)]
