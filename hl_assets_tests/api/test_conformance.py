@@ -12,7 +12,7 @@ from hl_assets.settings import Settings
 from hl_assets.warehouse.config import WarehouseConfig
 from hl_assets.warehouse.connection import Warehouse
 
-_EXAMPLES = 12
+_EXAMPLES = 8
 """Of each kind and operation."""
 
 
