@@ -23,7 +23,11 @@ _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK_CACHE_BYTES = 256 * 2**20
 _SERVER_DEFAULTS = {"implicit_select": "0", "allow_introspection_functions": "0"}
 """Settings in which chDB, made for interactive use, differs from a ClickHouse server."""
-_UNCOMPILED = {"compile_expressions": "0", "compile_aggregate_expressions": "0", "compile_sort_description": "0"}
+_UNCOMPILED = {
+    "compile_expressions": "0",
+    "compile_aggregate_expressions": "0",
+    "compile_sort_description": "0",
+}
 """Compiling what a statement repeats costs more than it saves on statements of milliseconds: 4% of a tick (measured)."""
 _ERROR_CODE = re.compile(r"\bCode: (\d+)")
 
