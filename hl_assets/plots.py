@@ -60,7 +60,7 @@ def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
         roi: float64[n], fractions. The two tails beyond the 2nd and 98th percentile are gathered at the edges.
         max_drawdown: float64[n], fractions, <= 0.
     """
-    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator, PercentFormatter  # noqa: PLC0415
 
     figure = _figure(8, 2.6)
     for axes, name, values, color in zip(
@@ -73,6 +73,7 @@ def distribution_png(roi: FloatArray, max_drawdown: FloatArray) -> bytes:
             axes.stairs(counts, edges, fill=True, color=color)
             axes.axvline(float(np.median(known)), color="black", linewidth=1)
         _title(axes, f"{name}: {len(known)} wallets, {len(values) - len(known)} unknown", fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # more labels would run into each other
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.tick_params(labelsize=8)
     return _png(figure)
